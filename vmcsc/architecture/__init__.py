@@ -1,0 +1,1 @@
+"""The specs as a typed, immutable model, and its loader."""

@@ -1,0 +1,294 @@
+"""What VMX consists of, as the specs state it: fields, control words, layouts, MSRs, rules. All immutable.
+
+Expressions (`exists`, `when`, `require`) are kept as text here; `vmcsc.expression` binds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+NATURAL = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """A named range of bits within a layout, an MSR or a field; `values` names some of its values."""
+
+    name: str
+    high: int
+    low: int
+    sdm: str
+    summary: str
+    values: Mapping[str, int]
+    status: str = "sdm"
+
+    @property
+    def width(self) -> int:
+        return self.high - self.low + 1
+
+    @property
+    def mask(self) -> int:
+        """The bits of the range in place."""
+        return ((1 << self.width) - 1) << self.low
+
+    @property
+    def place(self) -> str:
+        """As the SDM writes it: `31:16`, or `5` for one bit."""
+        return str(self.low) if self.high == self.low else f"{self.high}:{self.low}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What every named thing of the specs has.
+
+    `name` is the snake_case name used everywhere, `sdm` the manual's, `also` further names that look-up knows,
+    `exists` the condition under which a processor has it (None: always), `section` the SDM section's title.
+    """
+
+    name: str
+    sdm: str
+    summary: str
+    section: str = ""
+    also: tuple[str, ...] = ()
+    linux: str | None = None
+    status: str = "sdm"
+    exists: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which the entry can be looked up."""
+        linux = () if self.linux is None else (self.linux,)
+        return (self.name, self.sdm, *self.also, *linux)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(Entry):
+    """The meaning of the bits of a structured value of `width` bits."""
+
+    width: int
+    bits: tuple[Bits, ...]
+    reserved: int = 0
+    fixed_1: int = 0
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Bits]:
+        return {bits.name: bits for bits in self.bits}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field(Entry):
+    """A VMCS field. Natural-width fields are 64 bits wide on processors with Intel 64, which we assume."""
+
+    encoding: int
+    size: str
+    type: str
+    access: str
+    layout: str | None = None
+
+    @property
+    def width(self) -> int:
+        return 64 if self.size == NATURAL else int(self.size)
+
+    @property
+    def writable(self) -> bool:
+        return self.access == "read_write"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEncoding:
+    """Where an encoding states index, type and width, as (high bit, low bit), and their numbers."""
+
+    high_access: int
+    index: tuple[int, int]
+    type: tuple[int, int]
+    width: tuple[int, int]
+    types: Mapping[str, int]
+    widths: Mapping[str, int]
+    high_width: str
+    section: str
+
+    def encode(self, type: str, width: str, index: int) -> int:
+        """The encoding of a field of this type, width and index."""
+        return self.types[type] << self.type[1] | self.widths[width] << self.width[1] | index << self.index[1]
+
+    def index_of(self, encoding: int) -> int:
+        high, low = self.index
+        return encoding >> low & ((1 << (high - low + 1)) - 1)
+
+    def high(self, field: Field) -> int | None:
+        """The encoding that reaches the high half of `field`, where it has one."""
+        return field.encoding | self.high_access if field.size == self.high_width else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(Entry):
+    """One bit of a control word."""
+
+    word: str
+    bit: int
+    default1: bool = False
+    linux_feature: str | None = None
+    qemu: str | None = None
+
+    @property
+    def mask(self) -> int:
+        return 1 << self.bit
+
+    @property
+    def path(self) -> str:
+        return f"{self.word}.{self.name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        further = (self.path, self.linux_feature, self.qemu)
+        return super().names + tuple(name for name in further if name is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlWord(Entry):
+    """A word of controls, the field that holds it, and the MSRs that say which settings are allowed.
+
+    `allowed_0` tells whether the MSR has allowed 0-settings in its lower half and allowed 1-settings in its upper
+    half (bits that must be 1 exist), or is one 64-bit mask of allowed 1-settings.
+    """
+
+    field: str
+    width: int
+    msr: str
+    true_msr: str | None
+    allowed_0: bool
+    activated_by: str | None
+    reserved_default1: int
+    controls: tuple[Control, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Control]:
+        return {control.name: control for control in self.controls}
+
+    @cached_property
+    def by_bit(self) -> Mapping[int, Control]:
+        return {control.bit: control for control in self.controls}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Msr(Entry):
+    """A model-specific register; `form` says how a capability MSR speaks of the settings it allows."""
+
+    index: int
+    capability: bool = False
+    form: str = "bits"
+    bits: tuple[Bits, ...] = ()
+    reserved: int = 0
+    layout: str | None = None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Bits]:
+        return {bits.name: bits for bits in self.bits}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact(Entry):
+    """Something a rule may ask of a processor besides its capability MSRs: `cpu.NAME`, `width` bits wide."""
+
+    width: int
+    cpuid: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitReason(Entry):
+    """A basic exit reason; `qualification` names the layout of the exit qualification, where it has one."""
+
+    number: int
+    qualification: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionError(Entry):
+    """A VM-instruction error number."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExceptionVector(Entry):
+    """An exception that the exception bitmap can select."""
+
+    vector: int
+    mnemonic: str | None
+    error_code: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A run of bits of a bitmap: `first`..`last` (ports, MSRs, vectors) from byte `byte` of `field`'s page."""
+
+    field: str
+    first: int
+    last: int
+    byte: int
+    access: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Qualified:
+    """An exception whose exit depends also on its error code, through a mask and a match field."""
+
+    exception: str
+    operand: str
+    mask: str
+    match: str
+    layout: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bitmap(Entry):
+    """Something of which a policy intercepts a part: I/O ports, MSRs, exceptions.
+
+    `storage` is `page` (each field of the regions holds the address of a 4-KiB page) or `field` (the bits are the
+    field itself). `targets` says what may be named besides numbers: `number`, `msr` or `exception`.
+    """
+
+    storage: str
+    targets: str
+    unit: str
+    control: str | None
+    regions: tuple[Region, ...]
+    qualified: Qualified | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the regions, each once, in their order."""
+        return tuple(dict.fromkeys(region.field for region in self.regions))
+
+    @property
+    def accesses(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(region.access for region in self.regions if region.access is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check of VM entry. `when` (None: always) and `require` are expressions; `outcome` what a violation causes."""
+
+    id: str
+    code: str
+    section: str
+    when: str | None
+    require: str
+    outcome: Mapping[str, int]
+    why: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """What `vmcsc explain` says of a diagnostic code."""
+
+    code: str
+    name: str
+    severity: str
+    summary: str
+    explanation: str
+    example: str | None = None
+    status: str = "active"

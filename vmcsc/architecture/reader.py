@@ -1,0 +1,116 @@
+"""Spec files to plain values with positions, validated against the JSON Schema of their kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vmcsc import codes
+from vmcsc.diagnostic import Diagnostics
+from vmcsc.resources import SCHEMAS
+from vmcsc.source import Source, Span, UnreadableText, read_source
+from vmcsc.yamlnodes import YamlDocument, YamlError, read_yaml
+
+SEPARATE = frozenset({"cpus", "policies", "states"})
+"""Folders of specs that are read one file at a time, when asked for by name."""
+
+MAX_FILES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SpecDocument:
+    """One well-formed, schema-valid spec file."""
+
+    kind: str
+    yaml: YamlDocument
+
+    @property
+    def value(self) -> dict[str, Any]:
+        value: dict[str, Any] = self.yaml.value
+        return value
+
+    def span(self, *path: str | int) -> Span:
+        return self.yaml.span(*path)
+
+
+def spec_files(folder: Path) -> list[Path]:
+    """The spec files of `folder` in the order of their names, without those that are read by name."""
+    found = sorted(folder.rglob("*.yaml"))
+    return [path for path in found if path.relative_to(folder).parts[0] not in SEPARATE][:MAX_FILES]
+
+
+def read_document(path: Path, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
+    """Read one file, or report why not. `validate=False` trusts the file to fit its schema."""
+    try:
+        source = read_source(path)
+    except UnreadableText as error:
+        message = f"{path} cannot be read: {error.reason}"
+        diagnostics.report(codes.SPEC_SYNTAX, message, error.span)
+        return None
+    return parse_document(source, diagnostics, validate=validate)
+
+
+def parse_document(source: Source, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
+    """Parse a spec's text, or report why it is none."""
+    try:
+        document = read_yaml(source)
+    except YamlError as error:
+        diagnostics.report(codes.SPEC_SYNTAX, error.reason, error.span)
+        return None
+    kind = document.value.get("kind") if isinstance(document.value, dict) else None
+    if not isinstance(kind, str) or not _schema_path(kind).is_file():
+        known = ", ".join(sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json")))
+        help = f"write `kind: ` with one of {known} at the top"
+        span = document.span("kind") if isinstance(document.value, dict) else Span(source, 0, 0)
+        diagnostics.report(codes.SPEC_SCHEMA, "this file does not say what kind of spec it is", span, help=help)
+        return None
+    if validate and not _valid(document, kind, diagnostics):
+        return None
+    return SpecDocument(kind, document)
+
+
+def _schema_path(kind: str) -> Path:
+    name = kind if kind.isidentifier() else "-"
+    return SCHEMAS / f"{name}.schema.json"
+
+
+@cache
+def _validator(kind: str) -> Any:
+    from jsonschema import Draft202012Validator  # 80 ms, so only where something is validated
+
+    schema = json.loads(_schema_path(kind).read_text(encoding="utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _valid(document: YamlDocument, kind: str, diagnostics: Diagnostics) -> bool:
+    valid = True
+    for path, key, message in sorted(_violations(document, kind), key=lambda found: [str(p) for p in found[0]]):
+        span = document.span(*path) if key is None else document.key_span(*path, key)
+        diagnostics.report(codes.SPEC_SCHEMA, message, span, notes=[f"schemas/{kind}.schema.json"])
+        valid = False
+    return valid
+
+
+def _violations(document: YamlDocument, kind: str) -> Iterator[tuple[tuple[str | int, ...], str | None, str]]:
+    """Each violation as the path of the value, the offending key in it if it is about one, and a sentence."""
+    for error in _validator(kind).iter_errors(document.value):
+        path = tuple(error.absolute_path)
+        where = str(path[-1]) if path else f"a file of kind {kind}"
+        if error.validator == "additionalProperties":
+            allowed = set(error.schema.get("properties", {}))
+            for key in sorted(set(error.instance) - allowed):
+                yield path, key, f"unknown key `{key}`; known here: {', '.join(sorted(allowed))}"
+        elif error.validator == "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            yield path, None, f"missing key{'s' if len(missing) > 1 else ''} {', '.join(f'`{k}`' for k in missing)}"
+        elif error.validator == "pattern":
+            yield path, None, f"`{where}` must look like {error.validator_value}"
+        elif error.validator == "enum":
+            choices = ", ".join(str(value) for value in error.validator_value)
+            yield path, None, f"`{where}` must be one of {choices}"
+        else:
+            yield path, None, f"`{where}`: {error.message[:200]}"

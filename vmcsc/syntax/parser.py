@@ -1,0 +1,105 @@
+"""Text to tree: the shape first, then each statement on its own, so that every mistake is found in one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Tree
+from lark.exceptions import UnexpectedInput, VisitError
+from lark.utils import TextSlice
+
+from vmcsc import codes
+from vmcsc.diagnostic import Diagnostics
+from vmcsc.source import Source, Span
+from vmcsc.syntax import mistakes, tree
+from vmcsc.syntax.builder import BadNumber, Builder
+from vmcsc.syntax.shape import Chunk, shape_of
+
+MAX_DEPTH = 64
+"""How deep expressions may nest. Deeper ones are refused, so that no later stage runs out of stack."""
+
+
+@cache
+def _lark() -> Lark:
+    grammar = Path(__file__).with_name("policy.lark").read_text(encoding="utf-8")
+    return Lark(
+        grammar,
+        parser="lalr",
+        start=["header", "statement", "scenario_statement", "expression"],
+        propagate_positions=True,
+        maybe_placeholders=True,
+    )
+
+
+def parse_policy_file(source: Source, diagnostics: Diagnostics) -> tree.PolicyFile:
+    """Parse a policy, or a fragment to include. What is broken is reported and left out."""
+    shape = shape_of(source, diagnostics)
+    body = _Parser(source, diagnostics).body(shape.chunks, in_scenario=False)
+    return tree.PolicyFile(source, body, tuple(shape.comments))
+
+
+def parse_expression(source: Source, diagnostics: Diagnostics, span: Span | None = None) -> tree.Expression | None:
+    """Parse the expression that fills `span` (default: all of `source`), or report why it is none."""
+    start, end = (0, len(source.text)) if span is None else (span.start, span.end)
+    parsed = _Parser(source, diagnostics).parse("expression", Chunk(start, end))
+    return parsed if isinstance(parsed, tree.Expression) else None
+
+
+class _Parser:
+    def __init__(self, source: Source, diagnostics: Diagnostics) -> None:
+        self._source = source
+        self._diagnostics = diagnostics
+        self._builder = Builder(source)
+
+    def body(self, chunks: list[Chunk], *, in_scenario: bool) -> tuple[tree.Statement, ...]:
+        statements = (self._statement(chunk, in_scenario) for chunk in chunks if not chunk.broken)
+        return tuple(statement for statement in statements if statement is not None)
+
+    def _statement(self, chunk: Chunk, in_scenario: bool) -> tree.Statement | None:
+        if chunk.children is None:
+            rule = "scenario_statement" if in_scenario else "statement"
+            statement: tree.Statement | None = self.parse(rule, chunk)
+            return statement
+        header = self.parse("header", chunk)
+        if header is None:
+            return None
+        inside = in_scenario or isinstance(header, tree.Scenario | tree.OnCpu | tree.OnExit)
+        body = self.body(chunk.children, in_scenario=inside)
+        whole: tree.Statement = replace(header, body=body)
+        return whole
+
+    def parse(self, rule: str, chunk: Chunk) -> Any:
+        """The node of the chunk's text, or None after reporting the one mistake that was met first."""
+        try:
+            parsed = _lark().parse(TextSlice(self._source.text, chunk.start, chunk.end), start=rule)
+        except UnexpectedInput as error:
+            mistakes.report(error, rule, chunk, self._source, self._diagnostics)
+            return None
+        if _depth(parsed) > MAX_DEPTH:
+            span = Span(self._source, chunk.start, chunk.end)
+            message = f"this expression is nested more than {MAX_DEPTH} deep"
+            self._diagnostics.report(codes.TOO_DEEP, message, span, help="name parts of it with `param` or simplify it")
+            return None
+        try:
+            return self._builder.transform(parsed)
+        except VisitError as error:
+            if not isinstance(error.orig_exc, BadNumber):
+                raise
+            bad = error.orig_exc
+            message = f"`{mistakes.shown(bad.span.text)}` {bad.reason}"
+            self._diagnostics.report(codes.BAD_NUMBER, message, bad.span)
+            return None
+
+
+def _depth(root: Tree[Any]) -> int:
+    """The height of a parse tree, without recursion."""
+    deepest = 0
+    pending: list[tuple[Tree[Any], int]] = [(root, 1)]
+    while pending:
+        node, depth = pending.pop()
+        deepest = max(deepest, depth)
+        pending.extend((child, depth + 1) for child in node.children if isinstance(child, Tree))
+    return deepest

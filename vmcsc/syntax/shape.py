@@ -1,0 +1,178 @@
+"""The shape of a policy file: where statements and blocks begin and end, whatever they say.
+
+A statement ends at a newline, `;` or `}`. A newline inside parentheses or after a comma does not end it, unless the
+next line begins with a word that begins statements: so a broken statement never swallows the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vmcsc import codes
+from vmcsc.diagnostic import Diagnostics, Label
+from vmcsc.source import Source, Span
+
+MAX_DEPTH = 16
+
+STARTERS = frozenset(
+    "policy when scenario override on summary for extends include param require forbid prefer avoid allow "
+    "intercept pass set guest expect event memory resume".split()
+)
+"""The words that begin a statement or a block."""
+
+_PIECE = re.compile(
+    r'(?P<string>"(?:\\.|[^"\\\n])*")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
+    r"|(?P<mark>[;{}()\[\],])|(?P<space>[ \t\r]+)|(?P<text>[^\s\"#;{}()\[\],]+|.)",
+    re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The text `start`..`end` of a statement or of a block's header; `children` is None for a statement."""
+
+    start: int
+    end: int
+    children: list[Chunk] | None = None
+    close: int = 0
+    broken: bool = False
+
+
+@dataclass(slots=True)
+class Shape:
+    chunks: list[Chunk] = field(default_factory=list)
+    comments: list[Span] = field(default_factory=list)
+
+
+def shape_of(source: Source, diagnostics: Diagnostics) -> Shape:
+    """Split `source`. Reports unclosed and surplus braces and strings without an end."""
+    splitter = _Splitter(source, diagnostics)
+    for kind, piece in _pieces(source.text):
+        splitter.take(kind, piece)
+    return splitter.finish()
+
+
+def _pieces(text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    for match in _PIECE.finditer(text):
+        yield match.lastgroup or "text", match
+
+
+class _Splitter:
+    def __init__(self, source: Source, diagnostics: Diagnostics) -> None:
+        self._source = source
+        self._diagnostics = diagnostics
+        self._shape = Shape()
+        self._bodies: list[list[Chunk]] = [self._shape.chunks]
+        self._open: list[Chunk] = []
+        self._statement: Chunk | None = None
+        self._parentheses = 0
+        self._continues = False
+        self._pending_newline = False
+
+    def take(self, kind: str, piece: re.Match[str]) -> None:
+        if kind == "comment":
+            self._shape.comments.append(Span(self._source, piece.start(), piece.end()))
+        elif kind == "newline":
+            self._newline()
+        elif kind == "mark" and piece.group() in ";{}":
+            self._pending_newline = False
+            self._mark(piece)
+        elif kind != "space":
+            self._content(kind, piece)
+
+    def finish(self) -> Shape:
+        self._end_statement()
+        if self._open:
+            outer = [Label(Span(self._source, c.start, c.end), "so is the block around it") for c in self._open[:-1]]
+            self._diagnostics.report(
+                codes.UNCLOSED_BLOCK,
+                "this block is never closed",
+                Span(self._source, self._open[-1].start, self._open[-1].end),
+                labels=outer[-1:],
+                help="write a `}` where it ends",
+            )
+        for chunk in self._open:
+            chunk.close = len(self._source.text)
+        return self._shape
+
+    def _newline(self) -> None:
+        if self._statement is None:
+            return
+        if self._parentheses or self._continues:
+            self._pending_newline = True  # the next word decides
+        else:
+            self._end_statement()
+
+    def _mark(self, piece: re.Match[str]) -> None:
+        if piece.group() == "{":
+            self._open_block(piece)
+        elif piece.group() == "}":
+            self._end_statement()
+            self._close_block(piece)
+        else:
+            self._end_statement()
+
+    def _content(self, kind: str, piece: re.Match[str]) -> None:
+        if self._pending_newline and piece.group() in STARTERS:
+            self._end_statement()
+        self._pending_newline = False
+        if self._statement is None:
+            self._statement = Chunk(piece.start(), piece.end())
+        self._statement.end = piece.end()
+        self._continues = piece.group() == ","
+        if kind == "mark" and piece.group() in "([":
+            self._parentheses += 1
+        elif kind == "mark" and piece.group() in ")]":
+            self._parentheses = max(0, self._parentheses - 1)
+        elif kind == "open":
+            self._statement.broken = True
+            self._diagnostics.report(
+                codes.UNTERMINATED_STRING,
+                "this string has no end on its line",
+                Span(self._source, piece.start(), piece.end()),
+                help='close it with `"`; a quote inside is written \\"',
+            )
+
+    def _end_statement(self) -> None:
+        if self._statement is not None:
+            self._bodies[-1].append(self._statement)
+        self._statement = None
+        self._parentheses = 0
+        self._continues = self._pending_newline = False
+
+    def _open_block(self, piece: re.Match[str]) -> None:
+        header = self._statement or Chunk(piece.start(), piece.end(), broken=True)
+        if self._statement is None:
+            self._diagnostics.report(
+                codes.UNEXPECTED_BRACE,
+                "this block has no name",
+                Span(self._source, piece.start(), piece.end()),
+                help="write what the block is about before its `{`, as in `primary { ... }`",
+            )
+        header.children = []
+        self._statement = header
+        self._end_statement()
+        self._open.append(header)
+        self._bodies.append(header.children)
+        if len(self._open) == MAX_DEPTH + 1:
+            span = Span(self._source, piece.start(), piece.end())
+            self._diagnostics.report(codes.TOO_DEEP, f"blocks are nested more than {MAX_DEPTH} deep", span)
+        if len(self._open) > MAX_DEPTH:
+            header.broken = True
+
+    def _close_block(self, piece: re.Match[str]) -> None:
+        if self._open:
+            self._open.pop().close = piece.end()
+            self._bodies.pop()
+            return
+        last = self._bodies[0][-1] if self._bodies[0] else None
+        labels = [] if last is None else [Label(Span(self._source, last.start, last.end), "the block before ends here")]
+        self._diagnostics.report(
+            codes.UNEXPECTED_BRACE,
+            "this `}` closes nothing",
+            Span(self._source, piece.start(), piece.end()),
+            labels=labels if last is not None and last.close else [],
+            help="remove it",
+        )
