@@ -54,7 +54,6 @@ BAD_CONDITION = Code("VMX2025", "inexpressible-condition", _ERROR)
 NOTHING_TO_OVERRIDE = Code("VMX2026", "nothing-to-override", _WARNING)
 REPEATED = Code("VMX2027", "repeated", _WARNING)
 WEAKER = Code("VMX2028", "weaker-than-inherited", _WARNING)
-ALLOW_AND_AVOID = Code("VMX2029", "redundant-stance", _WARNING)
 
 # 3: capabilities
 REQUIRED_NOT_GRANTED = Code("VMX3001", "required-not-granted", _ERROR)
@@ -71,6 +70,7 @@ NO_EFFECT = Code("VMX3011", "no-effect", _WARNING)
 CPU_UNREADABLE = Code("VMX3012", "cpu-unreadable", _ERROR)
 CPU_INCONSISTENT = Code("VMX3013", "cpu-inconsistent", _ERROR)
 CPU_WITHOUT_VMX = Code("VMX3014", "cpu-without-vmx", _ERROR)
+MSR_IGNORED = Code("VMX3015", "msr-ignored", _NOTE)
 
 # 4: controls (rules have the codes of their YAML, from VMX4001)
 PREFERRED_DROPPED = Code("VMX4901", "preferred-dropped", _NOTE)

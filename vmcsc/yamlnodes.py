@@ -86,7 +86,8 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
-        span = Span(self._source, event.start_mark.index, max(event.start_mark.index, event.end_mark.index))
+        start, end = event.start_mark, event.end_mark
+        span = Span(self._source, 0 if start is None else start.index, 0 if end is None else end.index)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -102,7 +103,7 @@ class _Builder:
         self._nodes += 1
         if event.anchor is not None:
             raise YamlError("anchors are not allowed", span)
-        if event.tag is not None and not (isinstance(event, yaml.ScalarEvent) and event.tag == "!"):
+        if getattr(event, "tag", None) not in (None, "!"):
             raise YamlError("tags are not allowed", span)
         if self._nodes > MAX_NODES:
             raise YamlError(f"the document has more than {MAX_NODES} values", span)

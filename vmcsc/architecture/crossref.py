@@ -107,11 +107,11 @@ class _Check:
         self, kind: str, name: str, width: int, bits: tuple[model.Bits, ...], reserved: int, fixed_1: int
     ) -> None:
         """Each of `width` bits must be named, reserved or fixed exactly once."""
-        parts = {**{bit.name: bit.mask for bit in bits}, "reserved": reserved, "fixed_1": fixed_1}
+        parts = [*((bit.name, bit.mask) for bit in bits), ("reserved", reserved), ("fixed_1", fixed_1)]
         if len({bit.name for bit in bits}) < len(bits):
             self._report(codes.SPEC_DUPLICATE, kind, name, f"two ranges of bits in `{name}` have one name")
         covered = 0
-        for part, mask in parts.items():
+        for part, mask in parts:
             if mask & covered:
                 self._report(codes.SPEC_BITS, kind, name, f"`{part}` of `{name}` covers bits that others cover")
             covered |= mask

@@ -63,7 +63,7 @@ def report(error: UnexpectedInput, rule: str, chunk: Chunk, source: Source, diag
 def _found(error: UnexpectedInput, chunk: Chunk, source: Source) -> Span | None:
     """The text that did not fit, or None where the statement ended too early."""
     if isinstance(error, UnexpectedCharacters):
-        start = error.pos_in_stream
+        start = error.pos_in_stream or chunk.start
         return Span(source, start, start + 1)
     token = error.token if isinstance(error, UnexpectedToken) else None
     if isinstance(error, UnexpectedEOF) or not isinstance(token, Token) or token.type == "$END":

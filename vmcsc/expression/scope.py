@@ -1,0 +1,130 @@
+"""What names mean in an expression: MSRs, facts of the processor, and where allowed controls and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vmcsc import codes
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.model import Bits, Control
+from vmcsc.diagnostic import Code
+from vmcsc.expression import nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Why a name means nothing here; `near` are the names among which the user's may be misspelt."""
+
+    code: Code
+    message: str
+    near: tuple[str, ...] = ()
+    help: str | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of `database` that an expression may use.
+
+    `controls`: whether the settings of controls may be read (rules may, policies may not). `parameters`: the width of
+    each. `operands`: what else may be read (an error code), by name with width and bits.
+    """
+
+    database: Database
+    controls: bool = False
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    operands: Mapping[str, tuple[int, Mapping[str, Bits]]] = field(default_factory=dict)
+
+    def resolve(self, parts: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        head, rest = parts[0], parts[1:]
+        if not rest and head in self.parameters:
+            return nodes.Parameter(self.parameters[head], head)
+        if head in self.operands:
+            return self._operand(head, rest)
+        if head == "cpu":
+            return self._fact(rest)
+        if head in self.database.msr_names:
+            return self._msr(head, rest)
+        if head in self.database.words and len(rest) == 1:
+            return self._control(parts)
+        return self._nothing(parts)
+
+    def control(self, parts: tuple[str, ...]) -> Control | Unresolved:
+        """The control that `parts` names, by its path or by a bare name that only one word has."""
+        if len(parts) == 1:
+            found = self.database.controls_by_name.get(parts[0], ())
+            if len(found) == 1:
+                return found[0]
+            if found:
+                paths = " or ".join(f"`{control.path}`" for control in found)
+                return Unresolved(
+                    codes.AMBIGUOUS_NAME, f"`{parts[0]}` is a control of more than one word", help=f"write {paths}"
+                )
+            return Unresolved(
+                codes.UNKNOWN_CONTROL, f"no control is named `{parts[0]}`", tuple(self.database.controls_by_name)
+            )
+        path = ".".join(parts)
+        found_path = self.database.controls.get(path)
+        return found_path or Unresolved(
+            codes.UNKNOWN_CONTROL, f"no control is named `{path}`", tuple(self.database.controls)
+        )
+
+    def _operand(self, head: str, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        width, named = self.operands[head]
+        if not rest:
+            return nodes.Operand(width, head, 0)
+        bits = named.get(".".join(rest))
+        if bits is None:
+            return Unresolved(codes.UNKNOWN_NAME, f"`{head}` has no bits named `{'.'.join(rest)}`", tuple(named))
+        return nodes.Operand(bits.width, head, bits.low, values=bits.values)
+
+    def _fact(self, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        fact = self.database.facts.get(".".join(rest))
+        if fact is None:
+            message = f"nothing is known of processors by the name `cpu.{'.'.join(rest)}`"
+            return Unresolved(codes.UNKNOWN_NAME, message, tuple(f"cpu.{name}" for name in self.database.facts))
+        return nodes.CpuFact(fact.width, fact)
+
+    def _msr(self, head: str, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        msr = self.database.msr_names[head]
+        if not msr.capability:
+            message = f"{msr.sdm} is not a capability MSR, so its value is not known when a policy is compiled"
+            return Unresolved(codes.OUT_OF_SCOPE, message)
+        if not rest:
+            return nodes.MsrBits(64, msr, 0)
+        bits = msr.by_name.get(".".join(rest))
+        if bits is None:
+            return Unresolved(
+                codes.UNKNOWN_NAME, f"{msr.sdm} has no bits named `{'.'.join(rest)}`", tuple(msr.by_name)
+            )
+        return nodes.MsrBits(bits.width, msr, bits.low, values=bits.values)
+
+    def _control(self, parts: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        control = self.control(parts)
+        if isinstance(control, Unresolved):
+            return control
+        if not self.controls:
+            return self._resolved_value(control.path, f"ask `supported({control.path})` instead")
+        return nodes.ControlBit(1, control)
+
+    def _nothing(self, parts: tuple[str, ...]) -> Unresolved:
+        text = ".".join(parts)
+        if not self.controls and parts[0] in self.database.controls_by_name:
+            return self._resolved_value(text, f"ask `supported({text})` instead")
+        if parts[0] in self.database.fields:
+            return self._resolved_value(text, "declare a `param` and use it in both places")
+        return Unresolved(codes.UNKNOWN_NAME, f"nothing is named `{text}` here", tuple(self.names()))
+
+    @staticmethod
+    def _resolved_value(text: str, help: str) -> Unresolved:
+        message = f"`{text}` is a resolved value; expressions of a policy may not depend on those"
+        return Unresolved(codes.OUT_OF_SCOPE, message, help=help)
+
+    def names(self) -> Iterable[str]:
+        """Every name that may stand alone or begin a path, for suggestions."""
+        yield from self.parameters
+        yield from self.operands
+        yield from (msr.name for msr in self.database.capability_msrs)
+        yield from (f"cpu.{name}" for name in self.database.facts)
+        if self.controls:
+            yield from self.database.controls
