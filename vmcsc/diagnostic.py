@@ -68,12 +68,14 @@ class Diagnostics:
     limit: int = 1000
     found: list[Diagnostic] = field(default_factory=list)
     suppressed: int = 0
+    suppressed_errors: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
         if len(self.found) < self.limit:
             self.found.append(diagnostic)
-        else:
-            self.suppressed += 1
+            return
+        self.suppressed += 1
+        self.suppressed_errors += diagnostic.severity is Severity.ERROR
 
     def report(
         self,
@@ -94,7 +96,7 @@ class Diagnostics:
 
     @property
     def failed(self) -> bool:
-        return any(diagnostic.severity is Severity.ERROR for diagnostic in self.found)
+        return self.suppressed_errors > 0 or any(d.severity is Severity.ERROR for d in self.found)
 
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self.found)

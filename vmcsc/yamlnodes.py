@@ -171,8 +171,7 @@ def _scalar(event: yaml.ScalarEvent, span: Span) -> Any:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if text[:1].isdigit() and len(text) > 40 and text.isalnum():
+    digits = text.lstrip("+-")
+    if digits[:1].isdigit() and len(digits) > 40 and digits.isalnum():
         raise YamlError("a number of more than 40 digits is not read", span)
-    return text
+    return float(text) if _FLOAT.fullmatch(text) else text

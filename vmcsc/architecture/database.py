@@ -11,7 +11,7 @@ from vmcsc.architecture import model
 from vmcsc.source import Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Database:
     """The facts of VMX. Mappings are keyed by the snake_case names and keep the order of the files.
 

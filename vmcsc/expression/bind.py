@@ -238,16 +238,17 @@ class _Binder:
             return None
         found: nodes.Node = nodes.Constant(1, 0)
         for low, high in expression.items:
-            bounds = [self._side(bound, expression.operand) for bound in (low, high)]
-            if bounds[0] is None or bounds[1] is None:
-                return None
-            first, last = self.fit(bounds[0], node.width, low.span), self.fit(bounds[1], node.width, high.span)
+            first = self._bound(low, node, expression)
+            last = first if high is low else self._bound(high, node, expression)
             if first is None or last is None:
                 return None
-            below, above = nodes.Comparison(1, "<", node, first), nodes.Comparison(1, "<", last, node)
-            inside = nodes.Operation(1, "&", nodes.Invert(1, below), nodes.Invert(1, above))
-            found = nodes.Operation(1, "|", found, inside)
+            found = nodes.Operation(1, "|", found, _between(node, first, last))
         return nodes.Invert(1, found) if expression.negated else found
+
+    def _bound(self, bound: tree.Expression, node: nodes.Node, within: tree.Membership) -> nodes.Node | None:
+        """A bound of an item of `within`, as wide as the operand `node`."""
+        side = self._side(bound, within.operand)
+        return None if side is None else self.fit(side, node.width, bound.span)
 
     def _slice(self, expression: tree.Slice) -> _Bound:
         operand = self.bind(expression.operand)
@@ -295,6 +296,14 @@ class _Binder:
             self._unresolved(control, argument.text, argument.span)
             return None
         return nodes.Supported(1, control) if expression.function == "supported" else nodes.Forced(1, control)
+
+
+def _between(node: nodes.Node, first: nodes.Node, last: nodes.Node) -> nodes.Node:
+    """`first <= node <= last`; for one value an equality, which is decided more often where bits are unknown."""
+    if first is last:
+        return nodes.Comparison(1, "==", node, first)
+    below, above = nodes.Comparison(1, "<", node, first), nodes.Comparison(1, "<", last, node)
+    return nodes.Operation(1, "&", nodes.Invert(1, below), nodes.Invert(1, above))
 
 
 def _bits(width: int) -> str:

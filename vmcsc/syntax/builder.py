@@ -167,8 +167,8 @@ class Builder(Transformer[Token, Any]):
         return tree.Target(self._span(meta), name=str(children[0]), condition=children[1])
 
     def intercept_statement(self, meta: Meta, children: list[Any]) -> tree.Reach:
-        override, verb, accesses, *targets = children
-        return tree.Reach(self._span(meta), verb, accesses, tuple(targets), override is not None)
+        verb, accesses, *targets = children
+        return tree.Reach(self._span(meta), verb, accesses, tuple(targets))
 
     def assignment(self, meta: Meta, children: list[Any]) -> tree.Assignment:
         override, target, value = children

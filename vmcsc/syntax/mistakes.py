@@ -69,6 +69,8 @@ def _found(error: UnexpectedInput, chunk: Chunk, source: Source) -> Span | None:
     if isinstance(error, UnexpectedEOF) or not isinstance(token, Token) or token.type == "$END":
         return None
     start = token.start_pos if token.start_pos is not None else chunk.start
+    if source.text[start - 1 : start + 1] in ("&&", "||"):  # two operators to the grammar, one to the writer
+        return Span(source, start - 1, start + 1)
     return Span(source, start, start + len(token))
 
 

@@ -1,7 +1,8 @@
 """The shape of a policy file: where statements and blocks begin and end, whatever they say.
 
 A statement ends at a newline, `;` or `}`. A newline inside parentheses or after a comma does not end it, unless the
-next line begins with a word that begins statements: so a broken statement never swallows the next one.
+next line begins with a word that begins statements or with an assignment: so a broken statement does not swallow the
+next one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ STARTERS = frozenset(
     "intercept pass set guest expect event memory resume".split()
 )
 """The words that begin a statement or a block."""
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_][\w.]*[ \t]*=(?!=)")
 
 _PIECE = re.compile(
     r'(?P<string>"(?:\\.|[^"\\\n])*")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
@@ -115,7 +118,7 @@ class _Splitter:
             self._end_statement()
 
     def _content(self, kind: str, piece: re.Match[str]) -> None:
-        if self._pending_newline and piece.group() in STARTERS:
+        if self._pending_newline and (piece.group() in STARTERS or _ASSIGNMENT.match(self._source.text, piece.start())):
             self._end_statement()
         self._pending_newline = False
         if self._statement is None:

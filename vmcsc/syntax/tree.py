@@ -140,7 +140,6 @@ class Reach(Statement):
     verb: str
     accesses: tuple[str, ...]
     targets: tuple[Target, ...]
-    override: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,69 @@
+"""vmcsc: a declarative compiler for Intel VMX configurations.
+
+`load` the specs, `compile` a policy for some processors, `emit` the result. A user's mistake is data in the `Result`,
+never an exception; `VmcscError` is for wrong use.
+"""
+
+# The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
+#   source, diagnostic, codes, resources, yamlnodes, errors -> architecture -> syntax -> expression -> capabilities
+#   -> policy -> vmcs, resolve -> pipeline -> backend, report -> cli.
+# Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "Backend",
+    "Cpu",
+    "Database",
+    "Diagnostic",
+    "Result",
+    "Severity",
+    "Span",
+    "Vmcs",
+    "VmcscError",
+    "backends",
+    "compile",
+    "emit",
+    "load",
+]
+
+if TYPE_CHECKING:
+    from vmcsc.architecture.database import Database
+    from vmcsc.backend import Artifact, Backend, backends, emit
+    from vmcsc.capabilities.cpu import Cpu
+    from vmcsc.diagnostic import Diagnostic, Severity
+    from vmcsc.errors import VmcscError
+    from vmcsc.pipeline import Result, compile, load
+    from vmcsc.source import Span
+    from vmcsc.vmcs import Vmcs
+
+_HOMES = {
+    "Artifact": "backend",
+    "Backend": "backend",
+    "backends": "backend",
+    "emit": "backend",
+    "Cpu": "capabilities.cpu",
+    "Database": "architecture.database",
+    "Diagnostic": "diagnostic",
+    "Severity": "diagnostic",
+    "VmcscError": "errors",
+    "Result": "pipeline",
+    "compile": "pipeline",
+    "load": "pipeline",
+    "Span": "source",
+    "Vmcs": "vmcs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: start-up time is a feature."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"vmcsc.{_HOMES[name]}"), name)

@@ -1,0 +1,151 @@
+"""`vmcsc emit`: compile a policy and write what a back end makes of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from vmcsc import codes
+from vmcsc.backend import Artifact, Backend, get
+from vmcsc.cli.findings import exit_code, print_findings
+from vmcsc.cli.output import write_whole
+from vmcsc.cli.parser import Parser, add_color, add_cpus, add_format, add_specs
+from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
+from vmcsc.cli.terminal import put
+from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.pipeline import compile, load
+from vmcsc.report import FORMATS
+from vmcsc.report.cells import visible
+
+
+def run(argv: Sequence[str]) -> int:
+    name = _named_backend(argv)
+    backend = None if name is None else get(name)
+    parser = _parser(name, backend)
+    arguments = parser.parse_args(argv)
+    if backend is None:  # -h was given in its place, or nothing, and the parser has said so
+        parser.error("a back end is needed")
+    database = load(*arguments.specs)
+    source, found = NamedPolicies().find(arguments.policy)
+    artifacts: list[Artifact] = []
+    if source is not None:
+        result = compile(source, arguments.cpu or None, database)
+        found += result.diagnostics
+        if result.ok:
+            artifacts = backend.emit(list(result.by_cpu.values()), _options(backend, arguments))
+    if artifacts:
+        found += _write(artifacts, arguments.output)
+    print_findings(found, sys.stderr, format=arguments.format, color=arguments.color, database=database)
+    failed = any(finding.code == codes.CANNOT_WRITE.id for finding in found)
+    return 2 if failed else exit_code(found)
+
+
+def _write(artifacts: Sequence[Artifact], output: str | None) -> list[Diagnostic]:
+    """Write the artifact to the file `output` or to standard output; what prevents it is a finding."""
+    diagnostics = Diagnostics()
+    if len(artifacts) != 1:
+        names = ", ".join(artifact.path for artifact in artifacts)
+        diagnostics.report(codes.CANNOT_WRITE, f"the back end makes several files, which have no one name: {names}")
+        return diagnostics.found
+    content = artifacts[0].content
+    if output in (None, "-"):
+        _to_standard_output(content)
+        return []
+    try:
+        write_whole(Path(output or ""), content.encode() if isinstance(content, str) else content)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
+    return diagnostics.found
+
+
+def _to_standard_output(content: str | bytes) -> None:
+    """An artifact is the same bytes whatever the terminal's encoding."""
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None:
+        put(content if isinstance(content, str) else content.decode("utf-8", "backslashreplace"), sys.stdout)
+        return
+    sys.stdout.flush()
+    stream.write(content.encode() if isinstance(content, str) else content)
+    stream.flush()
+
+
+# --- arguments ---
+
+
+def _named_backend(argv: Sequence[str]) -> str | None:
+    """The first positional argument: which further options there are depends on it."""
+    parser = Parser("emit", "", "", add_help=False)
+    parser.add_argument("backend", nargs="?")
+    _add_common(parser)
+    known, _ = parser.parse_known_args(argv)
+    name: str | None = known.backend
+    return name
+
+
+def _parser(name: str | None, backend: Backend | None) -> Parser:
+    about = "" if backend is None else f"\n{name}: {visible(backend.summary)}"
+    parser = Parser(
+        "emit",
+        "Compile a policy and print, or write to a file, what a back end makes of it.\n"
+        "Nothing is written if there are errors. Findings go to standard error; exit codes are as for check.\n"
+        f"Options of a back end stand behind its name; `vmcsc emit BACKEND --help` shows them.{about}",
+        "vmcsc emit c-header kvm-classic --cpu ice_lake_i7_1065g7 -o vmcs.h",
+    )
+    parser.add_argument("backend", metavar="BACKEND", help="what to make; `vmcsc backends` lists them")
+    parser.add_argument("policy", metavar="POLICY", help=POLICY_HELP)
+    _add_common(parser)
+    if backend is not None:
+        group = parser.add_argument_group(f"options of {name}")
+        hints = get_type_hints(backend.options)
+        for field in dataclasses.fields(backend.options):
+            _add_option(group, field, hints[field.name])
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the file to write; without it, or with -, standard output"
+    )
+    add_cpus(parser)
+    add_specs(parser)
+    add_format(parser, FORMATS, "full", "how findings are printed")
+    add_color(parser)
+
+
+def _add_option(group: Any, field: dataclasses.Field[Any], type_: Any) -> None:
+    """One option of a back end: `--flag/--no-flag` for a truth value, `--name VALUE` for anything else."""
+    flag = f"--{field.name.replace('_', '-')}"
+    default = field.default if field.default is not dataclasses.MISSING else None
+    help = visible(str(field.metadata.get("help", ""))).replace("%", "%%")
+    if type_ is bool:
+        group.add_argument(
+            flag, dest=_dest(field), action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
+            help=f"{help} (default: {'yes' if default else 'no'})",
+        )  # fmt: skip
+        return
+    of = next((t for t in get_args(type_) if t is not type(None)), type_)
+    suffix = "" if default in (None, "") else f" (default: {default})"
+    group.add_argument(
+        flag,
+        dest=_dest(field),
+        type=(lambda text: int(text, 0)) if of is int else str,
+        default=argparse.SUPPRESS,
+        choices=field.metadata.get("choices"),
+        metavar="NUMBER" if of is int else "VALUE",
+        help=f"{help}{suffix}",
+    )
+
+
+def _dest(field: dataclasses.Field[Any]) -> str:
+    return f"option_{field.name}"
+
+
+def _options(backend: Backend, arguments: argparse.Namespace) -> Any:
+    """The back end's options, as given; those left out take its own defaults."""
+    given = {field.name: getattr(arguments, _dest(field), None) for field in dataclasses.fields(backend.options)}
+    return backend.options(**{name: value for name, value in given.items() if value is not None})

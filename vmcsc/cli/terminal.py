@@ -1,0 +1,37 @@
+"""What the environment says about the output, and writing to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TextIO
+
+
+def use_color(choice: str, stream: TextIO | None) -> bool:
+    """Whether to colour what goes to `stream`: the option, then FORCE_COLOR, then NO_COLOR, then the terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    if os.environ.get("NO_COLOR"):
+        return False
+    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+
+
+def columns(stream: TextIO | None) -> int | None:
+    """The width of the terminal that `stream` is, None where it is none: there nothing is wrapped."""
+    return max(40, shutil.get_terminal_size().columns) if _is_terminal(stream) else None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def put(text: str, stream: TextIO | None) -> None:
+    """Write `text`; what the stream's encoding lacks is escaped. A stream that is closed takes nothing."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))

@@ -1,0 +1,127 @@
+"""The stages in order: text -> bound policy -> one VMCS for each processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmcsc import codes
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.loader import load_specs
+from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
+from vmcsc.capabilities.readers import read_cpu
+from vmcsc.diagnostic import Diagnostic, Diagnostics, merged_by_cpu
+from vmcsc.errors import VmcscError
+from vmcsc.policy.bind import bind_policy
+from vmcsc.policy.model import Policy
+from vmcsc.resolve import resolve
+from vmcsc.source import Source, UnreadableText, read_source, refuse_deceptive
+from vmcsc.vmcs import Vmcs
+
+CpuLike = str | Path | Cpu
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a compilation found. `by_cpu` has one VMCS for each processor, by its name (`unknown`: none was named)."""
+
+    policy: Policy | None
+    by_cpu: Mapping[str, Vmcs]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a VMCS and no error."""
+        return bool(self.by_cpu) and all(d.severity.value != "error" for d in self.diagnostics)
+
+    @property
+    def vmcs(self) -> Vmcs | None:
+        """The VMCS for the first processor."""
+        return next(iter(self.by_cpu.values()), None)
+
+
+def load(*overlays: str | Path) -> Database:
+    """The shipped specs with those of the `overlays` folders. Raises `VmcscError` where an overlay is wrong."""
+    diagnostics = Diagnostics()
+    database = load_specs([Path(overlay) for overlay in overlays], diagnostics)
+    if database is None:
+        raise VmcscError("the specs are not in order", tuple(diagnostics))
+    return database
+
+
+def compile(  # noqa: A001: the name users expect
+    source: str | Path | Source,
+    cpu: CpuLike | Sequence[CpuLike] | None = None,
+    database: Database | None = None,
+    *,
+    params: Mapping[str, int] | None = None,
+    search: Sequence[Path] = (),
+) -> Result:
+    """Compile a policy for the processors `cpu`, or for those that it names, or for one of which nothing is known.
+
+    `source` is a path, the name of a shipped policy, or the text of one (recognized by its `{`). `params` gives values
+    to the policy's parameters; `search` are folders in which `extends` looks. Mistakes are in the result.
+    """
+    db = database or load()
+    diagnostics = Diagnostics()
+    policy = _bound(source, db, diagnostics, search)
+    if policy is None or diagnostics.failed:
+        return Result(policy, {}, _sorted(diagnostics))
+    _check_params(policy, params or {})
+    cpus = _cpus(cpu, policy, db, diagnostics)
+    if diagnostics.failed:
+        return Result(policy, {}, _sorted(diagnostics))
+    by_cpu: dict[str, Vmcs] = {}
+    found: list[tuple[str, Diagnostics]] = []
+    for one in cpus:
+        own = Diagnostics()
+        by_cpu[one.name] = resolve(policy, db, one, own, params)
+        found.append((one.name, own))
+    named = [] if cpus == [UNKNOWN_CPU] else merged_by_cpu(found)
+    diagnostics.extend(named or [d for _, own in found for d in own])
+    return Result(policy, by_cpu, _sorted(diagnostics))
+
+
+def _bound(source: str | Path | Source, db: Database, diagnostics: Diagnostics, search: Sequence[Path]) -> Policy | None:
+    try:
+        text = source if isinstance(source, Source) else _source_of(source, db)
+    except UnreadableText as error:
+        shown = "the policy" if isinstance(source, str) and "{" in source else str(source)
+        diagnostics.report(codes.UNREADABLE, f"{shown} cannot be read: {error.reason}", error.span)
+        return None
+    return bind_policy(text, db, diagnostics, search)
+
+
+def _source_of(source: str | Path, db: Database) -> Source:
+    if isinstance(source, str) and "{" in source:
+        return refuse_deceptive(Source("<text>", source))
+    path = Path(source)
+    if not path.exists():
+        shipped = db.files("policies", ".vmcs").get(str(source).replace("-", "_").replace(".", "_"))
+        path = shipped or path
+    return read_source(path)
+
+
+def _cpus(
+    cpu: CpuLike | Sequence[CpuLike] | None, policy: Policy, db: Database, diagnostics: Diagnostics
+) -> list[Cpu]:
+    if cpu is None:
+        named = [read_cpu(name.text, db, diagnostics, name.span) for name in policy.cpus]
+        return [found for found in named if found is not None] or [UNKNOWN_CPU]
+    wanted = [cpu] if isinstance(cpu, str | Path | Cpu) else list(cpu)
+    found = [one if isinstance(one, Cpu) else read_cpu(str(one), db, diagnostics) for one in wanted]
+    return [one for one in found if one is not None] or [UNKNOWN_CPU]
+
+
+def _check_params(policy: Policy, params: Mapping[str, int]) -> None:
+    for name, number in params.items():
+        known = policy.parameters.get(name)
+        if known is None:
+            raise VmcscError(f"the policy has no parameter {name!r}; it has {', '.join(policy.parameters) or 'none'}")
+        if not 0 <= number < 1 << known.width:
+            raise VmcscError(f"the parameter {name!r} is {known.width} bits wide; {number} does not fit")
+
+
+def _sorted(diagnostics: Diagnostics) -> tuple[Diagnostic, ...]:
+    return tuple(sorted(diagnostics, key=Diagnostic.sort_key))

@@ -1,0 +1,1 @@
+"""The policy as meant: names bound, types settled, inheritance composed."""

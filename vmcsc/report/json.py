@@ -1,0 +1,44 @@
+"""Findings for programs: one JSON object whose keys are stable within its `version`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vmcsc import codes
+from vmcsc.diagnostic import Diagnostic
+from vmcsc.source import Position, Span
+
+VERSION = 1
+
+
+def render(diagnostics: Iterable[Diagnostic], suppressed: int, names: Mapping[str, str]) -> str:
+    """`{"version", "findings", "suppressed"}`. Lines and columns count from 1; an end lies behind its text."""
+    known = {**names, **{code.id: code.name for code in codes.ALL}}
+    findings = [_finding(diagnostic, known.get(diagnostic.code)) for diagnostic in diagnostics]
+    return json.dumps({"version": VERSION, "findings": findings, "suppressed": suppressed}, indent=2) + "\n"
+
+
+def _finding(diagnostic: Diagnostic, name: str | None) -> dict[str, Any]:
+    return {
+        "code": diagnostic.code,
+        "name": name,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        **_place(diagnostic.span),
+        "labels": [{**_place(label.span), "text": label.text} for label in diagnostic.labels],
+        "notes": list(diagnostic.notes),
+        "help": diagnostic.help,
+        "cpus": list(diagnostic.cpus),
+    }
+
+
+def _place(span: Span | None) -> dict[str, Any]:
+    if span is None:
+        return {"path": None, "start": None, "end": None}
+    return {"path": span.source.name, "start": _position(span.first), "end": _position(span.last)}
+
+
+def _position(position: Position) -> dict[str, int]:
+    return {"line": position.line, "column": position.column}
