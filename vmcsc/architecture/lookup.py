@@ -39,7 +39,7 @@ _ABBREVIATION = re.compile(r"[A-Z][A-Z0-9-]+")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One entry that a word means. `owner` has the bits of kind `bits`, `high` marks the high half of a field."""
+    """One entry that a word means. `owner` has the bits of kind `bits`; `high`: the high half of a field."""
 
     kind: str
     name: str
@@ -51,8 +51,8 @@ class Meaning:
 def look_up(database: Database, word: str, kind: str | None = None) -> list[Meaning]:
     """Every meaning of a name or number, in the order of `KINDS`; only those of `kind` if it is given.
 
-    Upper and lower case, blanks and punctuation do not matter. A number is read as the SDM, C and Python write it:
-    `4002H`, `0x4002`, `16386`.
+    Upper and lower case, blanks and punctuation do not matter. A number is read as the SDM, C and Python
+    write it: `4002H`, `0x4002`, `16386`.
     """
     number = number_of(word)
     if number is not None:
@@ -67,7 +67,7 @@ def look_up(database: Database, word: str, kind: str | None = None) -> list[Mean
 
 def similar(database: Database, word: str, kind: str | None = None, limit: int = 4) -> list[str]:
     """Names that `word` may have been meant for: those close to it, then those that contain it."""
-    names = {}
+    names: dict[str, str] = {}
     for name, meaning in _named(database):
         if kind in (None, meaning.kind) and meaning.kind != "bits":
             names.setdefault(plain(name), meaning.name)
@@ -151,7 +151,7 @@ def _entries(database: Database) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def _names(entry: model.Entry, meaning: Meaning) -> Iterator[tuple[str, Meaning]]:
-    """The names of an entry; `EPT pointer (EPTP)` is known without the aside, and by it if it is an abbreviation."""
+    """The names of an entry; `EPT pointer (EPTP)` is also known as `EPT pointer` and as `EPTP`."""
     for name in entry.names:
         yield name, meaning
         if "(" in name:

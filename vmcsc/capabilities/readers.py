@@ -12,7 +12,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Msr
 from vmcsc.architecture.reader import SpecDocument, parse_document
 from vmcsc.capabilities.cpu import Capabilities, Cpu
-from vmcsc.diagnostic import Diagnostics
+from vmcsc.diagnostic import Diagnostics, Severity
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
 from vmcsc.source import Source, Span, UnreadableText, read_source
@@ -62,7 +62,7 @@ def parse_cpu(source: Source, name: str, database: Database, diagnostics: Diagno
         cpu = reader.from_mapping(name)
     if cpu is not None and len(diagnostics) == before:
         _consistent(cpu, database, source, diagnostics)
-    return cpu if not any(d.severity.value == "error" for d in diagnostics.found[before:]) else None
+    return cpu if not any(d.severity is Severity.ERROR for d in diagnostics.found[before:]) else None
 
 
 def _from_spec(source: Source, name: str, reader: _Reader, diagnostics: Diagnostics) -> Cpu | None:
@@ -109,10 +109,12 @@ class _Reader:
             help = 'write {"0x480": "0xda050000000013", ...}, or a CPU file as in specs/cpus'
             self._diagnostics.report(codes.CPU_UNREADABLE, message, self._document.span(), help=help)
             return None
+        before = len(self._diagnostics)
         for key, raw in mapping.items():
             key_span = self._document.key_span(*prefix, key)
             self._take_msr(key, raw, key_span, self._document.span(*prefix, key))
-        if not self._msrs:
+        wrong = any(d.severity is Severity.ERROR for d in self._diagnostics.found[before:])
+        if not self._msrs and not wrong:
             message = "none of these is a VMX capability MSR"
             self._diagnostics.report(codes.CPU_UNREADABLE, message, self._document.span())
             return None

@@ -1,6 +1,6 @@
 """The command line: finds the command, imports it, and turns whatever happens into an exit code.
 
-0: nothing wrong (notes and warnings are fine). 1: errors were found. 2: wrong use, or input that cannot be read.
+0: nothing wrong (notes and warnings are fine). 1: errors were found. 2: wrong use, or unreadable input.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ COMMANDS = {
     "backends": "list what a policy can be turned into",
 }
 """Each command is the module of its name here, imported only when it is chosen."""
+
+_OPTIONS = ("-h", "--help", "--version")
 
 WRONG_USE = 2
 INTERRUPTED = 130
@@ -92,9 +94,9 @@ def _no_command(given: str) -> int:
     if not given:
         _complain(_help().rstrip("\n"))
         return WRONG_USE
-    near = get_close_matches(given, COMMANDS, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(COMMANDS)}"
-    what = "option" if given.startswith("-") else "command"
+    what, known = ("option", _OPTIONS) if given.startswith("-") else ("command", tuple(COMMANDS))
+    near = get_close_matches(given, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
     _complain(f"vmcsc: error: there is no {what} `{visible(given)}`; {hint}")
     return WRONG_USE
 
@@ -136,7 +138,7 @@ def _complain(text: str) -> None:
 
 
 def _drop_output() -> None:
-    """Point standard output at nothing, so that the interpreter does not fail on it once more when it ends."""
+    """Point standard output at nothing, so that the interpreter does not fail on it again when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())

@@ -9,7 +9,7 @@ from vmcsc.cli.findings import counted, distinct, exit_code, print_findings, sum
 from vmcsc.cli.parser import Parser, add_color, add_cpus, add_format, add_specs
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
 from vmcsc.cli.terminal import put
-from vmcsc.diagnostic import Diagnostic
+from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.pipeline import compile, load
 from vmcsc.report import FORMATS
@@ -23,15 +23,21 @@ def run(argv: Sequence[str]) -> int:
         print_findings(error.diagnostics, sys.stdout, format=arguments.format, color=arguments.color)
         put(f"vmcsc: error: {error}\n", sys.stderr)
         return 2
-    named = NamedPolicies()
-    found: list[Diagnostic] = []
+    named = NamedPolicies(database)
+    diagnostics = Diagnostics()
     for name in arguments.policies:
-        source, unreadable = named.find(name)
-        found += unreadable
+        source = named.find(name, diagnostics)
         if source is not None:
-            found += compile(source, arguments.cpu or None, database).diagnostics
-    found = distinct(found)
-    print_findings(found, sys.stdout, format=arguments.format, color=arguments.color, database=database)
+            diagnostics.extend(compile(source, arguments.cpu or None, database).diagnostics)
+    found = distinct(diagnostics)
+    print_findings(
+        found,
+        sys.stdout,
+        format=arguments.format,
+        color=arguments.color,
+        suppressed=diagnostics.suppressed,
+        database=database,
+    )
     put(f"{counted(len(arguments.policies), 'policy')}, {summary(found)}\n", sys.stderr)
     return exit_code(found)
 

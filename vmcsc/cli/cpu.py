@@ -45,7 +45,7 @@ def _as_json(cpu: Cpu) -> dict[str, object]:
 def _parser() -> Parser:
     parser = Parser(
         "cpu",
-        "List the CPUs that are known by name, with how many of their capability MSRs and other facts are known.",
+        "List the CPUs that are known by name, with how many of their MSRs and other facts are known.",
         "vmcsc cpu list --format json",
     )
     parser.add_argument("action", choices=("list",), help="what to do")

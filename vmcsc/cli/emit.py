@@ -16,7 +16,7 @@ from vmcsc.cli.output import write_whole
 from vmcsc.cli.parser import Parser, add_color, add_cpus, add_format, add_specs
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
 from vmcsc.cli.terminal import put
-from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.diagnostic import Diagnostics
 from vmcsc.pipeline import compile, load
 from vmcsc.report import FORMATS
 from vmcsc.report.cells import visible
@@ -30,37 +30,35 @@ def run(argv: Sequence[str]) -> int:
     if backend is None:  # -h was given in its place, or nothing, and the parser has said so
         parser.error("a back end is needed")
     database = load(*arguments.specs)
-    source, found = NamedPolicies().find(arguments.policy)
-    artifacts: list[Artifact] = []
+    diagnostics = Diagnostics()
+    source = NamedPolicies(database).find(arguments.policy, diagnostics)
     if source is not None:
         result = compile(source, arguments.cpu or None, database)
-        found += result.diagnostics
+        diagnostics.extend(result.diagnostics)
         if result.ok:
             artifacts = backend.emit(list(result.by_cpu.values()), _options(backend, arguments))
-    if artifacts:
-        found += _write(artifacts, arguments.output)
+            _write(artifacts, arguments.output, diagnostics)
+    found = diagnostics.found
     print_findings(found, sys.stderr, format=arguments.format, color=arguments.color, database=database)
-    failed = any(finding.code == codes.CANNOT_WRITE.id for finding in found)
-    return 2 if failed else exit_code(found)
+    return exit_code(found)
 
 
-def _write(artifacts: Sequence[Artifact], output: str | None) -> list[Diagnostic]:
+def _write(artifacts: Sequence[Artifact], output: str | None, diagnostics: Diagnostics) -> None:
     """Write the artifact to the file `output` or to standard output; what prevents it is a finding."""
-    diagnostics = Diagnostics()
     if len(artifacts) != 1:
         names = ", ".join(artifact.path for artifact in artifacts)
-        diagnostics.report(codes.CANNOT_WRITE, f"the back end makes several files, which have no one name: {names}")
-        return diagnostics.found
+        message = f"the back end makes several files, which cannot have one name: {names}"
+        diagnostics.report(codes.CANNOT_WRITE, message)
+        return
     content = artifacts[0].content
     if output in (None, "-"):
         _to_standard_output(content)
-        return []
+        return
     try:
         write_whole(Path(output or ""), content.encode() if isinstance(content, str) else content)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
-    return diagnostics.found
 
 
 def _to_standard_output(content: str | bytes) -> None:
@@ -92,7 +90,7 @@ def _parser(name: str | None, backend: Backend | None) -> Parser:
     parser = Parser(
         "emit",
         "Compile a policy and print, or write to a file, what a back end makes of it.\n"
-        "Nothing is written if there are errors. Findings go to standard error; exit codes are as for check.\n"
+        "Nothing is written if there are errors. Findings go to standard error; exit codes as for check.\n"
         f"Options of a back end stand behind its name; `vmcsc emit BACKEND --help` shows them.{about}",
         "vmcsc emit c-header kvm-classic --cpu ice_lake_i7_1065g7 -o vmcs.h",
     )
@@ -118,7 +116,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_option(group: Any, field: dataclasses.Field[Any], type_: Any) -> None:
-    """One option of a back end: `--flag/--no-flag` for a truth value, `--name VALUE` for anything else."""
+    """One option of a back end: `--flag/--no-flag` for a truth value, else `--name VALUE`."""
     flag = f"--{field.name.replace('_', '-')}"
     default = field.default if field.default is not dataclasses.MISSING else None
     help = visible(str(field.metadata.get("help", ""))).replace("%", "%%")
@@ -147,5 +145,7 @@ def _dest(field: dataclasses.Field[Any]) -> str:
 
 def _options(backend: Backend, arguments: argparse.Namespace) -> Any:
     """The back end's options, as given; those left out take its own defaults."""
-    given = {field.name: getattr(arguments, _dest(field), None) for field in dataclasses.fields(backend.options)}
+    given = {
+        field.name: getattr(arguments, _dest(field), None) for field in dataclasses.fields(backend.options)
+    }
     return backend.options(**{name: value for name, value in given.items() if value is not None})

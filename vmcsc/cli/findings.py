@@ -13,14 +13,14 @@ from vmcsc.diagnostic import Diagnostic, Severity
 from vmcsc.report import render
 from vmcsc.report.cells import visible
 
-_UNREADABLE = frozenset({codes.UNREADABLE.id, codes.CPU_UNREADABLE.id})
+_UNUSABLE = frozenset({codes.UNREADABLE.id, codes.CPU_UNREADABLE.id, codes.CANNOT_WRITE.id})
 _NOT_FOUND = frozenset({codes.POLICY_NOT_FOUND.id, codes.UNKNOWN_CPU.id})
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """0 without errors, 2 if input cannot be read or the command line names what does not exist, else 1."""
+    """0 without errors; 2 if a file cannot be read or written or an argument names nothing; else 1."""
     errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR]
-    if any(error.code in _UNREADABLE or (error.code in _NOT_FOUND and error.span is None) for error in errors):
+    if any(error.code in _UNUSABLE or (error.code in _NOT_FOUND and error.span is None) for error in errors):
         return 2
     return 1 if errors else 0
 
@@ -34,14 +34,14 @@ def print_findings(
     suppressed: int = 0,
     database: Database | None = None,
 ) -> None:
-    """Print to `stream`; `color` is the value of --color, and `database` knows the names of the rules' codes."""
+    """Print to `stream`; `color` is the value of --color, and `database` names the codes of rules."""
     names = {} if database is None else {rule.code: rule.id for rule in database.rules}
     text = render(diagnostics, format, use_color(color, stream), suppressed=suppressed, names=names)
     put(text, stream)
 
 
 def print_failure(error: Exception) -> None:
-    """Print why the library could not be used: its findings, and the sentence of the error if it has none."""
+    """Print why the library could not be used: its findings, or its sentence."""
     diagnostics: tuple[Diagnostic, ...] = tuple(getattr(error, "diagnostics", ()))
     if diagnostics:
         print_findings(diagnostics, sys.stderr)
@@ -50,7 +50,7 @@ def print_failure(error: Exception) -> None:
 
 
 def distinct(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Each finding once, where several policies lead to the same one: a CPU file or a parent that all of them use."""
+    """Each finding once, where several policies lead to it, by a CPU file or a parent of them all."""
     found: dict[tuple[object, ...], Diagnostic] = {}
     for diagnostic in diagnostics:
         span = diagnostic.span

@@ -11,8 +11,8 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes) -> None:
     """Replace the file at `path` by `content`. Raises OSError, and then the file is as it was.
 
-    The content goes to a new file in the same folder, to the disk, and only then to its name. A symbolic link stays
-    one: its target is replaced. What is no regular file (a device, a pipe) is written to directly.
+    The content goes to a new file in the same folder, to the disk, and only then to its name. A symbolic link
+    stays one: its target is replaced. What is no regular file (a device, a pipe) is written to directly.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

@@ -1,4 +1,4 @@
-"""The arguments of the commands: one way to describe a command, and the options that several of them share."""
+"""The arguments of the commands: how one is described, and the options that several of them share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.format_usage()}{self.prog}: error: {visible(message)}{hint}\n")
 
     def _meant(self, unrecognized: str) -> str:
-        given = unrecognized.split()[0].split("=")[0] if unrecognized.strip() else ""
+        given = unrecognized.strip().partition(" ")[0].partition("=")[0]
         near = get_close_matches(given, self._option_string_actions, n=1) if given.startswith("-") else []
         return f"; did you mean {near[0]}?" if near else ""
 
@@ -66,5 +66,5 @@ def add_color(parser: argparse.ArgumentParser) -> None:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="whether to use colours (default: auto, which is on a terminal; NO_COLOR and FORCE_COLOR are heeded)",
+        help="whether to use colours (default: auto: on a terminal, unless NO_COLOR or FORCE_COLOR is set)",
     )

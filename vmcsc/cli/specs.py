@@ -72,11 +72,12 @@ def _separate(database: Database, diagnostics: Diagnostics) -> list[str]:
 def _parser() -> Parser:
     parser = Parser(
         "specs",
-        "Validate the shipped specs and folders of further ones, with the CPUs and policies in them: against their\n"
-        "schemas, against each other, and each policy against the CPUs that it names.",
+        "Validate the shipped specs and folders of further ones, with their CPUs and policies: against\n"
+        "their schemas, against each other, and each policy against the CPUs that it names.",
         "vmcsc specs our-specs/",
     )
-    parser.add_argument("folders", nargs="*", metavar="DIR", help="a folder of specs that adds to the shipped ones")
+    help = "a folder of specs that adds to the shipped ones"
+    parser.add_argument("folders", nargs="*", metavar="DIR", help=help)
     add_format(parser, FORMATS, "full", "how findings are printed")
     add_color(parser)
     return parser

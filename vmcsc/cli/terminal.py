@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 def use_color(choice: str, stream: TextIO | None) -> bool:
-    """Whether to colour what goes to `stream`: the option, then FORCE_COLOR, then NO_COLOR, then the terminal."""
+    """Whether to colour `stream`: the option decides, else FORCE_COLOR, else NO_COLOR, else the terminal."""
     if choice != "auto":
         return choice == "always"
     if os.environ.get("FORCE_COLOR"):

@@ -19,8 +19,8 @@ def render(
 ) -> str:
     """`diagnostics` in `format`, one of `FORMATS`; empty where a text format has nothing to say.
 
-    `suppressed` counts findings beyond those given, `names` gives the names of codes that are not in the register
-    (those of rules).
+    `suppressed` counts findings beyond those given; `names` are those of codes not in the register (the
+    codes of rules).
     """
     if format == "json":
         from vmcsc.report import json

@@ -9,7 +9,7 @@ TAB = 4
 
 
 def visible(text: str) -> str:
-    """`text` with every unprintable character escaped, so that no text reaches a terminal as a command to it."""
+    """`text` with every unprintable character escaped, so that it can never command a terminal."""
     if text.isprintable():
         return text
     return "".join(map(_visible, text))
@@ -20,7 +20,7 @@ def _visible(character: str) -> str:
 
 
 def width(shown: str) -> int:
-    """The columns that printable text takes: two for a wide East Asian character, none for a combining mark."""
+    """Columns that printable text takes: two for a wide East Asian character, none for a combining mark."""
     if shown.isascii():
         return len(shown)
     return sum(map(_width, shown))

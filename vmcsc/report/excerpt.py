@@ -44,7 +44,7 @@ class _Shown:
         return f"{self.before}{''.join(self.cells)}{self.after}".rstrip()
 
     def columns(self, start: int, end: int) -> tuple[int, int]:
-        """Where the characters `start` to `end` begin on the screen and how many columns they take, at least 1."""
+        """Where the characters `start` to `end` begin on the screen, and how many columns they take."""
         start, end = max(start - self.first, 0), max(end - self.first, 0)
         left = len(self.before) + width("".join(self.cells[:start]))
         return left, max(1, width("".join(self.cells[start:end])))
@@ -57,7 +57,7 @@ def fits(source: Source, line: int) -> bool:
 
 
 def excerpt(marks: Sequence[Mark], gutter: int, color: bool) -> list[str]:
-    """The line on which all of `marks` begin, below it the marks; `gutter` columns are left for line numbers."""
+    """The line on which all of `marks` begin, and the marks; line numbers take `gutter` columns."""
     source, number = marks[0].span.source, marks[0].line
     line = source.line(number)
     shown = _show(line, marks[0].span.first.column - 1)
@@ -69,7 +69,7 @@ def excerpt(marks: Sequence[Mark], gutter: int, color: bool) -> list[str]:
 
 
 def _show(line: str, wanted: int) -> _Shown:
-    """What is shown of `line`, so that the character `wanted` is in it. Looks only at the characters around it."""
+    """The piece of `line` around the character `wanted`. Looks at no other characters."""
     start = 0
     if len(line) > MAX_COLUMNS or width("".join(cells(line))) > MAX_COLUMNS:
         start = _start_before(line, wanted)

@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def render(diagnostics: Iterable[Diagnostic], suppressed: int, names: Mapping[str, str]) -> str:
-    """`{"version", "findings", "suppressed"}`. Lines and columns count from 1; an end lies behind its text."""
+    """`{"version", "findings", "suppressed"}`. Lines and columns count from 1; ends are exclusive."""
     known = {**names, **{code.id: code.name for code in codes.ALL}}
     findings = [_finding(diagnostic, known.get(diagnostic.code)) for diagnostic in diagnostics]
     return json.dumps({"version": VERSION, "findings": findings, "suppressed": suppressed}, indent=2) + "\n"

@@ -28,15 +28,16 @@ def full(diagnostics: Iterable[Diagnostic], color: bool, suppressed: int = 0) ->
 def headline(diagnostic: Diagnostic, color: bool) -> str:
     """`path:line:column: error[VMX2002]: message`, or `vmcsc: error[...]` for a finding without a place."""
     place = "vmcsc" if diagnostic.span is None else visible(str(diagnostic.span))
-    kind = f"{diagnostic.severity.value}[{diagnostic.code}]"
-    message = visible(diagnostic.message)
-    return f"{paint('strong', f'{place}:', color)} {paint(diagnostic.severity.value, f'{kind}:', color)} {message}"
+    severity = diagnostic.severity.value
+    kind = paint(severity, f"{severity}[{diagnostic.code}]:", color)
+    return f"{paint('strong', f'{place}:', color)} {kind} {visible(diagnostic.message)}"
 
 
 def _rest(suppressed: int) -> list[str]:
     if not suppressed:
         return []
-    return ["vmcsc: 1 more finding is not shown" if suppressed == 1 else f"vmcsc: {suppressed} more findings are not shown"]
+    more = "1 more finding is" if suppressed == 1 else f"{suppressed} more findings are"
+    return [f"vmcsc: {more} not shown"]
 
 
 def _finding(diagnostic: Diagnostic, color: bool) -> Iterator[str]:
