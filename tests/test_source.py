@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,17 +74,15 @@ def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
     [
         (lambda folder: folder / "absent.vmcs", "no such file"),
         (lambda folder: folder, "not a regular file"),
-        (lambda folder: Path("/dev/zero"), "not a regular file"),
-        (lambda folder: folder / "a\0b", "path"),
+        (lambda _: Path("/dev/zero"), "not a regular file"),
+        (lambda folder: folder / "a\0b", "no such file"),
     ],
     ids=["absent", "folder", "device", "NUL in the path"],
 )
-def test_what_is_no_readable_regular_file_is_refused(tmp_path: Path, make: object, reason: str) -> None:
-    assert callable(make)
+def test_what_is_no_readable_regular_file_is_refused(tmp_path: Path, make: Callable[[Path], Path], reason: str) -> None:
     with pytest.raises(UnreadableText) as caught:
         read_source(make(tmp_path))
-    # pathlib answers "no such file" for a path with a NUL before anything is opened
-    assert reason in caught.value.reason or "no such file" in caught.value.reason
+    assert reason in caught.value.reason
     assert caught.value.span is None
 
 

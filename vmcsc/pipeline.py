@@ -13,6 +13,7 @@ from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.diagnostic import Diagnostic, Diagnostics, merged_by_cpu
 from vmcsc.errors import VmcscError
+from vmcsc.expression.conditions import check_conditions
 from vmcsc.policy.bind import bind_policy
 from vmcsc.policy.model import Policy
 from vmcsc.resolve import resolve
@@ -45,12 +46,14 @@ def load(*overlays: str | Path) -> Database:
     """The shipped specs with those of the `overlays` folders. Raises `VmcscError` where an overlay is wrong."""
     diagnostics = Diagnostics()
     database = load_specs([Path(overlay) for overlay in overlays], diagnostics)
-    if database is None:
+    if database is not None and overlays:
+        check_conditions(database, diagnostics)
+    if database is None or diagnostics.failed:
         raise VmcscError("the specs are not in order", tuple(diagnostics))
     return database
 
 
-def compile(  # noqa: A001: the name users expect
+def compile(
     source: str | Path | Source,
     cpu: CpuLike | Sequence[CpuLike] | None = None,
     database: Database | None = None,

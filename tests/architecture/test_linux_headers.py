@@ -30,7 +30,11 @@ typedef uint8_t u8;
 #define __aligned(bytes) __attribute__((aligned(bytes)))
 #define WARN_ON_ONCE(condition) ((void)(condition))
 """,
-    "linux/bitops.h": "#define BIT(n) (1ull << (n))\n#define BIT_ULL(n) BIT(n)\n#define GENMASK_ULL(h, l) (~0ull >> (63 - (h)) & ~0ull << (l))\n",
+    "linux/bitops.h": """
+#define BIT(n) (1ull << (n))
+#define BIT_ULL(n) BIT(n)
+#define GENMASK_ULL(high, low) (~0ull >> (63 - (high)) & ~0ull << (low))
+""",
 }
 """For what the headers include from the rest of the kernel."""
 
@@ -45,7 +49,9 @@ CONTROL_PREFIXES = ("PIN_BASED_", "CPU_BASED_", "SECONDARY_EXEC_", "TERTIARY_EXE
 RENAMED = {"SECONDARY_EXEC_XSAVES"}
 """Names of Linux 6.1 that later kernels changed; the specs have the later ones."""
 
-NOT_CONTROLS = {f"VMX_FEATURE_{name}" for name in ("INVVPID", "EPT_EXECUTE_ONLY", "EPT_AD", "EPT_1GB", "FLEXPRIORITY", "APICV")}
+NOT_CONTROLS = {
+    f"VMX_FEATURE_{name}" for name in ("INVVPID", "EPT_EXECUTE_ONLY", "EPT_AD", "EPT_1GB", "FLEXPRIORITY", "APICV")
+}
 """Features that are bits of IA32_VMX_EPT_VPID_CAP, or several controls at once."""
 
 

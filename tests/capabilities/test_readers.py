@@ -64,7 +64,9 @@ WRITINGS = {
 
 @pytest.mark.parametrize("writing", WRITINGS)
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
-def test_json_gives_msrs_by_number_in_hex_or_decimal(writing: str, indent: int | str | None, database: Database) -> None:
+def test_json_gives_msrs_by_number_in_hex_or_decimal(
+    writing: str, indent: int | str | None, database: Database
+) -> None:
     cpu = cpu_of(json.dumps(WRITINGS[writing], indent=indent), database)
     assert {database.msrs[name].index: read for name, read in cpu.msrs.items()} == {
         index: value.known(64, bits) for index, bits in YONAH.items()
@@ -88,7 +90,8 @@ def test_an_msr_that_is_not_in_the_file_is_absent(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["-1", str(1 << 64), '"0x1' + "0" * 16 + '"', '"0xg"', '"12ab"', '""', '"0x"', "1.5", "true", "null", "[1]", '"٣"']
+    "raw",
+    ["-1", str(1 << 64), '"0x1' + "0" * 16 + '"', '"0xg"', '"12ab"', '""', '"0x"', "1.5", "true", "null", "[1]", '"٣"'],
 )
 def test_a_value_that_is_no_64_bit_number_is_reported_where_it_stands(raw: str, database: Database) -> None:
     assert_finding(refusal(f'{{"0x480": {raw}}}', database), codes.CPU_UNREADABLE, raw)

@@ -35,10 +35,7 @@ def attempt(text: str, width: int | None, scope: Scope) -> tuple[nodes.Node | No
     diagnostics = Diagnostics()
     parsed = parse_expression(Source("t", text), diagnostics)
     assert parsed is not None, diagnostics.found
-    if width is None:
-        node = bind_condition(parsed, scope, diagnostics)
-    else:
-        node = bind(parsed, width, scope, diagnostics)
+    node = bind_condition(parsed, scope, diagnostics) if width is None else bind(parsed, width, scope, diagnostics)
     assert (node is None) == bool(diagnostics.found), diagnostics.found
     return node, diagnostics.found
 
@@ -154,7 +151,9 @@ def test_a_literal_that_does_not_fit_what_it_meets_is_reported_where_it_stands(t
     assert found.span.text in ("256", "0x100")
 
 
-@pytest.mark.parametrize("text", ["255 + 1 - 1", "1 << 7 | 0x7f", "(1 << 64) - 1 & 0xff", "1000 >> 2 & 0xff", "3 * 5", "-1 & 0xf0"])
+@pytest.mark.parametrize(
+    "text", ["255 + 1 - 1", "1 << 7 | 0x7f", "(1 << 64) - 1 & 0xff", "1000 >> 2 & 0xff", "3 * 5", "-1 & 0xf0"]
+)
 def test_operations_between_literals_are_exact_like_pythons(text: str, scope: Scope) -> None:
     assert constant(text, 8, scope) == eval(text)
 
@@ -218,7 +217,8 @@ def test_an_alias_means_the_msr_it_stands_for(scope: Scope) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ia32_vmx_basic.memory_type == write_back", "write_back == ia32_vmx_basic.memory_type", "error_code.kind != user"]
+    "text",
+    ["ia32_vmx_basic.memory_type == write_back", "write_back == ia32_vmx_basic.memory_type", "error_code.kind != user"],
 )
 def test_a_comparison_knows_the_names_of_the_values_of_its_other_side(text: str, scope: Scope) -> None:
     number = "6" if "write_back" in text else "2"
@@ -256,7 +256,9 @@ def test_both_sides_of_and_are_reported_in_one_run(scope: Scope) -> None:
     assert [diagnostic.code for diagnostic in found] == [codes.UNKNOWN_NAME.id] * 3
 
 
-@pytest.mark.parametrize("text", ["u8()", "u8(a8, b8)", "supported()", "forced(a8, a8)", "supported(1)", "supported(a8 + 1)"])
+@pytest.mark.parametrize(
+    "text", ["u8()", "u8(a8, b8)", "supported()", "forced(a8, a8)", "supported(1)", "supported(a8 + 1)"]
+)
 def test_a_function_takes_one_argument_of_its_kind(text: str, scope: Scope) -> None:
     assert finding(text, None, scope).code == codes.WRONG_ARGUMENTS.id
 

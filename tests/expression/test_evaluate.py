@@ -68,7 +68,14 @@ def samples(draw: st.DrawFn, width: int, depth: int = 4) -> Sample:
     if depth == 0:
         return draw(_leaf(width))
     inner = samples(width, depth - 1)
-    kinds = ["leaf", "arithmetic", "shift", "unary", "convert", *(["compare", "logic", "member", "bit"] if width == 1 else [])]
+    kinds = [
+        "leaf",
+        "arithmetic",
+        "shift",
+        "unary",
+        "convert",
+        *(["compare", "logic", "member", "bit"] if width == 1 else []),
+    ]
     match draw(st.sampled_from(kinds)):
         case "arithmetic":
             return draw(_arithmetic(inner, width))
@@ -141,7 +148,9 @@ def _truth(draw: st.DrawFn, kind: str, depth: int) -> Sample:
         return Sample(f"({operand.text})[{number}]", 1, lambda v: operand.at(v) >> number)
     operator = draw(st.sampled_from(sorted(_COMPARE)))
     other = draw(samples(width, depth - 1) | _literal(width))
-    return Sample(f"({operand.text}) {operator} ({other.text})", 1, lambda v: _COMPARE[operator](operand.at(v), other.at(v)))
+    return Sample(
+        f"({operand.text}) {operator} ({other.text})", 1, lambda v: _COMPARE[operator](operand.at(v), other.at(v))
+    )
 
 
 def node_of(text: str, width: int, database: Database) -> nodes.Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -126,7 +127,21 @@ def test_a_number_is_decimal_hexadecimal_or_binary(text: str, value: int) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["0x", "0b", "0b2", "0xg", "1f", "12ab", "0o17", "1_", "0x1_", "18446744073709551616", "0x1" + "0" * 16, "9" * 5000]
+    "text",
+    [
+        "0x",
+        "0b",
+        "0b2",
+        "0xg",
+        "1f",
+        "12ab",
+        "0o17",
+        "1_",
+        "0x1_",
+        "18446744073709551616",
+        "0x1" + "0" * 16,
+        "9" * 5000,
+    ],
 )
 def test_a_word_that_begins_like_a_number_and_is_none_is_one_finding_on_it(text: str) -> None:
     _, findings = parse(f"x = 1 + {text}\ny = 2")
@@ -174,10 +189,7 @@ def test_an_expression_is_read_from_its_span_and_placed_in_the_whole_text() -> N
 
 
 @pytest.mark.parametrize("path", sorted((SPECS / "policies").glob("*.vmcs")), ids=lambda path: path.stem)
-def test_a_shipped_policy_parses_without_findings(path: object) -> None:
-    from pathlib import Path
-
-    assert isinstance(path, Path)
+def test_a_shipped_policy_parses_without_findings(path: Path) -> None:
     diagnostics = Diagnostics()
     parsed = parse_policy_file(read_source(path), diagnostics)
     assert diagnostics.found == []
@@ -231,10 +243,12 @@ BROKEN = [
 
 
 def test_ten_broken_statements_give_exactly_ten_findings_in_one_run() -> None:
-    lines = ["policy p {", *(f"  {text}" for text, _ in BROKEN), "  require fine", "}"]
-    parsed, findings = parse("\n".join(lines))
-    assert sorted(name for name, _ in findings) == sorted(name for _, name in BROKEN)
-    (policy,) = parsed.body
+    text = "\n".join(["policy p {", *(f"  {broken}" for broken, _ in BROKEN), "  require fine", "}"])
+    diagnostics = Diagnostics()
+    (policy,) = parse_policy_file(Source("t.vmcs", text), diagnostics).body
+    found = sorted((d.span.first.line, NAMES[d.code]) for d in diagnostics if d.span is not None)
+    assert found == [(line, name) for line, (_, name) in enumerate(BROKEN, start=2)]
+    assert len(diagnostics) == 10
     assert isinstance(policy, tree.Policy)
     assert [statement.span.text for statement in policy.body] == ["require fine"]
 
@@ -330,9 +344,62 @@ def test_arbitrary_text_never_raises_and_ends_soon(text: str) -> None:
 
 _WORDS = st.sampled_from(
     [
-        *("policy", "when", "scenario", "on", "cpu", "exit", "require", "forbid", "param", "intercept", "read", "override"),
-        *("a", "b.c", "in", "not", "and", "or", "all", "0x10", "7", "0b", '"s"', '"', "#", "expect", "guest", "no", "where"),
-        *("{", "}", "(", ")", "[", "]", ",", ";", "\n", "=", "==", "<", "..", ":", "+", "-", "~", "&", "\\", "\u2028", "é"),
+        *(
+            "policy",
+            "when",
+            "scenario",
+            "on",
+            "cpu",
+            "exit",
+            "require",
+            "forbid",
+            "param",
+            "intercept",
+            "read",
+            "override",
+        ),
+        *(
+            "a",
+            "b.c",
+            "in",
+            "not",
+            "and",
+            "or",
+            "all",
+            "0x10",
+            "7",
+            "0b",
+            '"s"',
+            '"',
+            "#",
+            "expect",
+            "guest",
+            "no",
+            "where",
+        ),
+        *(
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            ",",
+            ";",
+            "\n",
+            "=",
+            "==",
+            "<",
+            "..",
+            ":",
+            "+",
+            "-",
+            "~",
+            "&",
+            "\\",
+            "\u2028",
+            "é",
+        ),
     ]
 )
 

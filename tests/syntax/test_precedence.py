@@ -71,7 +71,7 @@ def _python(node: ast.AST) -> str:
             return f"({_PYTHON[type(op)]} {_python(operand)})"
         case ast.List(elts=items):
             return f"[{', '.join(map(_python, items))}]"
-        case ast.Subscript(value=value, slice=ast.Constant(value=bit)):
+        case ast.Subscript(value=value, slice=ast.Constant(value=int(bit))):
             return f"{_python(value)}[{bit}]"
         case _:
             raise AssertionError(ast.dump(node))
@@ -169,7 +169,9 @@ def test_a_chain_of_comparisons_says_to_join_them() -> None:
 
 
 _FLAT = st.lists(
-    st.tuples(st.sampled_from(("", "", *UNARY)), st.sampled_from("abcd"), st.sampled_from(BINARY)), min_size=1, max_size=9
+    st.tuples(st.sampled_from(("", "", *UNARY)), st.sampled_from("abcd"), st.sampled_from(BINARY)),
+    min_size=1,
+    max_size=9,
 ).map(lambda parts: " ".join(f"{unary} {name} {binary}" for unary, name, binary in parts) + " z")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import Source
 from vmcsc.syntax.shape import MAX_DEPTH, STARTERS, Chunk, shape_of
@@ -30,8 +31,6 @@ def _outline(text: str, chunks: list[Chunk]) -> Outline:
 
 def findings(text: str) -> list[tuple[str, str]]:
     """The name of each finding's code and the text it points at."""
-    from vmcsc import codes
-
     names = {code.id: code.name for code in codes.ALL}
     diagnostics = Diagnostics()
     shape_of(Source("t", text), diagnostics)

@@ -31,6 +31,10 @@ _LISTS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
 """For each kind of file that is a list: the key of the list, the key of an entry's name, the builder."""
 
 
+EXPRESSIONS = frozenset({"exists", "when", "require"})
+"""Keys whose values are expressions; `origins` has their places under `fields.exists` and so on."""
+
+
 @dataclass(slots=True)
 class _Collected:
     """The built entries by kind and name, and what is not a list of entries."""
@@ -82,6 +86,8 @@ def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnos
             span = document.span(list_key, index, name_key)
             if _is_new(document.kind, name, name in entries, span, collected, diagnostics):
                 entries[name] = builder(raw)
+                for key in EXPRESSIONS & raw.keys():
+                    collected.origins[f"{document.kind}.{key}", name] = document.span(list_key, index, key)
     else:
         collected.single[document.kind] = document.value
 

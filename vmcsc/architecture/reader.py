@@ -88,7 +88,8 @@ def _validator(kind: str) -> Any:
 
 def _valid(document: YamlDocument, kind: str, diagnostics: Diagnostics) -> bool:
     valid = True
-    for path, key, message in sorted(_violations(document, kind), key=lambda found: [str(p) for p in found[0]]):
+    found = dict.fromkeys(_violations(document, kind))  # each missing key is a violation that names all of them
+    for path, key, message in sorted(found, key=lambda violation: [str(part) for part in violation[0]]):
         span = document.span(*path) if key is None else document.key_span(*path, key)
         diagnostics.report(codes.SPEC_SCHEMA, message, span, notes=[f"schemas/{kind}.schema.json"])
         valid = False
@@ -107,6 +108,10 @@ def _violations(document: YamlDocument, kind: str) -> Iterator[tuple[tuple[str |
         elif error.validator == "required":
             missing = [key for key in error.validator_value if key not in error.instance]
             yield path, None, f"missing key{'s' if len(missing) > 1 else ''} {', '.join(f'`{k}`' for k in missing)}"
+        elif error.validator == "dependentRequired":
+            given = next(key for key, needed in error.validator_value.items() if _lacks(error.instance, key, needed))
+            missing = [key for key in error.validator_value[given] if key not in error.instance]
+            yield path, given, f"`{given}` needs {', '.join(f'`{k}`' for k in missing)} beside it"
         elif error.validator == "pattern":
             yield path, None, f"`{where}` must look like {error.validator_value}"
         elif error.validator == "enum":
@@ -114,3 +119,7 @@ def _violations(document: YamlDocument, kind: str) -> Iterator[tuple[tuple[str |
             yield path, None, f"`{where}` must be one of {choices}"
         else:
             yield path, None, f"`{where}`: {error.message[:200]}"
+
+
+def _lacks(instance: dict[str, Any], key: str, needed: list[str]) -> bool:
+    return key in instance and any(other not in instance for other in needed)

@@ -35,7 +35,9 @@ def read_cpu(name_or_path: str, database: Database, diagnostics: Diagnostics, sp
         path = Path(name_or_path)
     if path is None:
         near = get_close_matches(name_or_path, files, n=1)
-        help = f"did you mean `{near[0]}`?" if near else "`vmcsc cpu list` names them; a file needs its `.yaml` or `.json`"
+        help = (
+            f"did you mean `{near[0]}`?" if near else "`vmcsc cpu list` names them; a file needs its `.yaml` or `.json`"
+        )
         diagnostics.report(codes.UNKNOWN_CPU, f"no CPU is named `{name_or_path}`", span, help=help)
         return None
     try:
@@ -127,7 +129,9 @@ class _Reader:
             message = "the value of an MSR is a number of at most 64 bits, in hex (0x...) or decimal"
             self._diagnostics.report(codes.CPU_UNREADABLE, message, value_span)
         elif msr is None:
-            message = f"`{key}` names no MSR that is known here" if _number(key) is None else f"MSR {key} is not used here"
+            message = (
+                f"`{key}` names no MSR that is known here" if _number(key) is None else f"MSR {key} is not used here"
+            )
             near = get_close_matches(str(key).lower(), self._db.msr_names, n=1)
             help = f"did you mean `{near[0]}`?" if near and _number(key) is None else None
             code = codes.CPU_UNREADABLE if _number(key) is None else codes.MSR_IGNORED

@@ -145,7 +145,5 @@ def _dest(field: dataclasses.Field[Any]) -> str:
 
 def _options(backend: Backend, arguments: argparse.Namespace) -> Any:
     """The back end's options, as given; those left out take its own defaults."""
-    given = {
-        field.name: getattr(arguments, _dest(field), None) for field in dataclasses.fields(backend.options)
-    }
+    given = {field.name: getattr(arguments, _dest(field), None) for field in dataclasses.fields(backend.options)}
     return backend.options(**{name: value for name, value in given.items() if value is not None})

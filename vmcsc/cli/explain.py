@@ -109,9 +109,7 @@ def _parser() -> Parser:
         "Exit code 2 if a word means nothing.",
         "vmcsc explain enable_ept 0x4002 33 VMX3001",
     )
-    parser.add_argument(
-        "words", nargs="+", metavar="NAME|NUMBER", help="such as enable_ept, 0x4002, 4002H or 16386"
-    )
+    parser.add_argument("words", nargs="+", metavar="NAME|NUMBER", help="such as enable_ept, 0x4002, 4002H or 16386")
     parser.add_argument("--kind", choices=KINDS, help="only meanings of this kind")
     add_specs(parser)
     add_format(parser, ("text", "json"), "text", "how meanings are printed")

@@ -19,9 +19,7 @@ class NamedPolicies:
     """Turns arguments into what `compile` takes. Standard input can be read once."""
 
     def __init__(self, database: Database) -> None:
-        self._shipped = {
-            path.name.removesuffix(SUFFIX): path for path in database.files("policies", SUFFIX).values()
-        }
+        self._shipped = {path.name.removesuffix(SUFFIX): path for path in database.files("policies", SUFFIX).values()}
         self._input: Source | None = None
 
     def find(self, name: str, diagnostics: Diagnostics) -> Path | Source | None:

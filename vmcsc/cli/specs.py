@@ -13,6 +13,7 @@ from vmcsc.cli.findings import counted, distinct, exit_code, print_findings, sum
 from vmcsc.cli.parser import Parser, add_color, add_format
 from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics, Severity
+from vmcsc.expression.conditions import check_conditions
 from vmcsc.pipeline import compile
 from vmcsc.report import FORMATS
 
@@ -26,6 +27,8 @@ def run(argv: Sequence[str]) -> int:
             parser.error(f"{folder} is not a folder")
     diagnostics = Diagnostics()
     database = load_specs(folders, diagnostics, check_shipped=True)
+    if database is not None:
+        check_conditions(database, diagnostics)
     counts = [] if database is None else [*_entries(database), *_separate(database, diagnostics)]
     found = [finding for finding in distinct(diagnostics) if finding.severity is not Severity.NOTE]
     print_findings(

@@ -112,7 +112,8 @@ class Explanation:
 
     def _violations(self) -> None:
         undecided = {rule.rule.id: controls for rule, controls in self.settled.undecided}
-        for rule in self.settled.violated:
+        only_undecided = [rule for rule, _ in self.settled.undecided if rule not in self.settled.violated]
+        for rule in (*self.settled.violated, *only_undecided):
             spans = self._spans(rule)
             labels = [Label(stance.span, f"`{stance.verb} {stance.control.name}`") for stance in spans[1:]]
             span = spans[0].span if spans else self.vmcs.policy.span

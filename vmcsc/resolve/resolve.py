@@ -14,7 +14,7 @@ from vmcsc.policy.model import Policy
 from vmcsc.resolve.explain import Explanation
 from vmcsc.resolve.fields import resolve_fields
 from vmcsc.resolve.wishes import WordWishes, weigh
-from vmcsc.resolve.words import SettledWords, settle_words
+from vmcsc.resolve.words import SettledWords, everything_allowed, settle_words
 from vmcsc.vmcs import ResolvedWord, Vmcs
 
 
@@ -33,7 +33,10 @@ def resolve(
     capabilities = Capabilities(database, cpu)
     read = _reader(policy, capabilities, parameters or {})
     wishes = weigh(policy.stances, database.words, read, diagnostics)
-    settled = settle_words(database, capabilities, wishes)
+    settled = settle_words(database, capabilities.allowed, wishes)
+    if cpu is UNKNOWN_CPU:
+        generous = settle_words(database, lambda word: everything_allowed(word, capabilities), wishes)
+        settled.undecided = generous.undecided
     fields, pages, absent = resolve_fields(policy, database, capabilities, read, diagnostics)
     words = {name: _resolved(name, wishes[name], settled) for name in database.words}
     vmcs = Vmcs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vmcsc.architecture.database import Database
@@ -35,12 +35,15 @@ class SettledWords:
     inactive: dict[str, Control] = field(default_factory=dict)
 
 
+AllowedOf = Callable[[ControlWord], Allowed]
+
+
 class _Settling:
-    def __init__(self, database: Database, capabilities: Capabilities, wishes: Mapping[str, WordWishes]) -> None:
+    def __init__(self, database: Database, allowed_of: AllowedOf, wishes: Mapping[str, WordWishes]) -> None:
         self._db = database
         words = {}
         for word in database.active_order:
-            allowed = capabilities.allowed(word)
+            allowed = allowed_of(word)
             words[word.name] = _Word(word, allowed, wishes[word.name], _initial(word, allowed, wishes[word.name]))
         self.result = SettledWords(words)
 
@@ -127,11 +130,15 @@ class _Settling:
                     break
 
 
-def settle_words(
-    database: Database, capabilities: Capabilities, wishes: Mapping[str, WordWishes]
-) -> SettledWords:
+def settle_words(database: Database, allowed_of: AllowedOf, wishes: Mapping[str, WordWishes]) -> SettledWords:
     """The words' values by `(wanted | must_be_1) & may_be_1`, made to fit the rules between controls."""
-    return _Settling(database, capabilities, wishes).settle()
+    return _Settling(database, allowed_of, wishes).settle()
+
+
+def everything_allowed(word: ControlWord, capabilities: Capabilities) -> Allowed:
+    """The settings of a processor that allows all: what excludes each other there does so everywhere."""
+    allowed = capabilities.allowed(word)
+    return Allowed(value.known(word.width, 0), value.known(word.width, -1), allowed.msr, True)
 
 
 def _initial(word: ControlWord, allowed: Allowed, wishes: WordWishes) -> Value:

@@ -1,0 +1,193 @@
+"""`vmcsc explain`: every meaning of a word, and what there is to know of each. Numbers are those of the SDM."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.lookup import KINDS, Meaning, bits_of, look_up
+from vmcsc.cli.meaning import describe, places
+
+
+def facts(run: Any) -> dict[str, str]:
+    """The labelled lines of the first meaning, blanks made single."""
+    lines = re.findall(r"^  (\S.*?)  +(.*)$", run.out.split("\n\n")[0], re.MULTILINE)
+    return dict(lines)
+
+
+def test_a_control_is_explained_with_names_bit_and_capability(vmcsc: Any) -> None:
+    run = vmcsc("explain", "enable_ept")
+    assert (run.code, run.err) == (0, "")
+    assert run.out.startswith("control secondary.enable_ept\n")
+    assert facts(run)["SDM"] == "Enable EPT"
+    assert facts(run)["Linux"] == "SECONDARY_EXEC_ENABLE_EPT"
+    assert facts(run)["bit"] == "1 (0x2) of secondary_vm_execution_controls, 0x401e"
+    assert facts(run)["in force"] == "where primary.activate_secondary_controls is 1"
+    assert facts(run)["capability"] == "allowed where IA32_VMX_PROCBASED_CTLS2[63:32] bit 1 is 1"
+
+
+def test_a_control_with_true_msrs_names_both(vmcsc: Any) -> None:
+    out = vmcsc("explain", "primary.cr3_load_exiting").out
+    assert "allowed where IA32_VMX_TRUE_PROCBASED_CTLS[63:32] bit 15 is 1" in out
+    assert "must be 1 where IA32_VMX_TRUE_PROCBASED_CTLS[31:0] bit 15 is 1" in out
+    assert "IA32_VMX_PROCBASED_CTLS instead where not ia32_vmx_basic.true_controls" in out
+    assert "default1 class" in out  # SDM appendix A: bits 15 and 16 are in the default1 class
+
+
+def test_a_control_of_a_64_bit_word_has_allowed_1_settings_alone(vmcsc: Any) -> None:
+    out = vmcsc("explain", "tertiary.ipi_virtualization").out
+    assert "allowed where IA32_VMX_PROCBASED_CTLS3 bit 4 is 1" in out
+    assert "must be 1" not in out
+
+
+def test_a_control_names_the_rules_and_fields_that_depend_on_it(vmcsc: Any) -> None:
+    out = vmcsc("explain", "pin_based.nmi_exiting").out
+    assert "VMX4001 pin_based.virtual_nmis needs pin_based.nmi_exiting" in out
+    assert "virtual_processor_id" in facts(vmcsc("explain", "enable_vpid"))["fields"]
+
+
+def test_a_field_is_explained_with_encoding_type_width_and_access(vmcsc: Any) -> None:
+    run = vmcsc("explain", "0x2011")
+    assert run.out.startswith("field tsc_offset_high\n")
+    assert facts(run)["encoding"] == "0x2010, high half 0x2011"
+    assert facts(run)["half"] == "bits 63:32 of tsc_offset"
+    assert facts(run)["width"] == "64 bits"
+    assert facts(vmcsc("explain", "GUEST_RIP"))["width"] == "64 bits (natural width)"
+    assert facts(vmcsc("explain", "0x4402"))["access"] == "read only"
+
+
+def test_the_bits_of_a_field_are_a_table(vmcsc: Any) -> None:
+    out = vmcsc("explain", "guest_rflags").out
+    assert re.search(r"^  bits +name +meaning$", out, re.MULTILINE)
+    assert re.search(r"^  9 +if +\S", out, re.MULTILINE)
+    assert re.search(r"^  13:12 +iopl +\S", out, re.MULTILINE)
+
+
+def test_a_control_word_and_its_field_list_its_controls(vmcsc: Any) -> None:
+    for word in ("primary --kind word", "0x4002 --kind field"):
+        assert re.search(r"^  7 +hlt_exiting +HLT exiting$", vmcsc("explain", *word.split()).out, re.MULTILINE)
+
+
+def test_an_msr_is_explained_with_index_and_bits(vmcsc: Any) -> None:
+    run = vmcsc("explain", "0x480", "--kind", "msr")
+    assert facts(run)["index"] == "0x480"
+    assert re.search(r"^  55 +true_controls +\S", run.out, re.MULTILINE)
+
+
+def test_all_meanings_of_a_number_are_given_and_a_kind_narrows(vmcsc: Any) -> None:
+    out = vmcsc("explain", "7").out
+    assert "exit-reason interrupt_window\n" in out
+    assert "\ninstruction-error " in out
+    assert "\nexception device_not_available\n" in out
+    narrowed = vmcsc("explain", "7", "--kind", "exception").out
+    assert narrowed.startswith("exception device_not_available\n")
+    assert "exit-reason" not in narrowed
+
+
+def test_a_rule_is_explained_by_its_code_and_by_its_name(vmcsc: Any) -> None:
+    run = vmcsc("explain", "VMX4001")
+    assert run.out == vmcsc("explain", "exec-virtual-nmi-needs-nmi-exiting").out
+    assert facts(run)["when"] == "pin_based.virtual_nmis"
+    assert facts(run)["require"] == "pin_based.nmi_exiting"
+    assert facts(run)["violation"] == "instruction error 7"
+    assert "help" in facts(run)
+
+
+def test_a_diagnostic_code_is_explained(vmcsc: Any) -> None:
+    run = vmcsc("explain", "vmx2002")
+    assert run.out.startswith("code VMX2002\n")
+    assert facts(run)["name"] == "unknown-control"
+    assert facts(run)["severity"] == "error"
+
+
+def test_several_words_are_one_name_or_each_explained(vmcsc: Any) -> None:
+    assert vmcsc("explain", "HLT", "exiting").out.startswith("control primary.hlt_exiting\n")
+    out = vmcsc("explain", "hlt", "page_fault").out
+    assert out.startswith("exit-reason hlt\n")
+    assert "\nexception page_fault\n" in out
+
+
+def test_a_word_that_means_nothing_gets_suggestions_and_exit_code_2(vmcsc: Any) -> None:
+    run = vmcsc("explain", "hlt_exitng")
+    assert (run.code, run.out) == (2, "")
+    assert "`hlt_exitng`; did you mean `primary.hlt_exiting`" in run.err
+    run = vmcsc("explain", "hlt", "nonsense")
+    assert run.code == 2
+    assert run.out.startswith("exit-reason hlt\n")
+    assert "`nonsense`" in run.err
+    assert vmcsc("explain", "0xfffffffff").code == 2
+    assert "no msr known here is called `guest_rip`" in vmcsc("explain", "guest_rip", "--kind", "msr").err
+
+
+def test_json_has_the_same_facts_and_bits(vmcsc: Any) -> None:
+    run = vmcsc("explain", "guest_rflags", "--format", "json", "--kind", "field")
+    (meaning,) = json.loads(run.out)["meanings"]
+    assert meaning["kind"] == "field"
+    assert meaning["facts"]["encoding"] == "0x6820"
+    assert {"bits": "9", "name": "if"}.items() <= next(b for b in meaning["bits"] if b["name"] == "if").items()
+    assert json.loads(vmcsc("explain", "nonsense", "--format", "json").out) == {"version": 1, "meanings": []}
+
+
+def test_nothing_is_wrapped_where_there_is_no_terminal(vmcsc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = vmcsc("explain", "primary_vm_execution_controls").out
+    assert max(map(len, out.splitlines())) > 100
+    assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_on_a_terminal_everything_fits_its_width(vmcsc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vmcsc.cli.explain.columns", lambda _: 60)
+    for word in ("guest_rflags", "enable_ept", "VMX4001", "exception_bitmap"):
+        assert max(map(len, vmcsc("explain", word).out.splitlines())) <= 60
+
+
+def test_colour_changes_nothing_but_the_colour(vmcsc: Any) -> None:
+    coloured = vmcsc("explain", "guest_rflags", "--color", "always").out
+    stripped = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert coloured != stripped
+    assert [line.rstrip() for line in stripped.splitlines()] == vmcsc("explain", "guest_rflags").out.splitlines()
+
+
+def test_brackets_in_specs_are_text_and_no_markup(vmcsc: Any, tmp_path: Path) -> None:
+    (tmp_path / "house.yaml").write_text(
+        "kind: layouts\nlayouts:\n  - name: house\n    sdm: '[/red] house'\n    width: 8\n"
+        "    section: Ours\n    summary: '[bold]text[/bold]'\n"
+        "    bits:\n      - {at: '7:0', name: all, sdm: All, summary: '[red]7:0[/red] :smile: [/]'}\n"
+    )
+    run = vmcsc("explain", "house", "--specs", tmp_path)
+    assert run.code == 0, run.err
+    assert "[red]7:0[/red] :smile: [/]" in run.out
+    assert "[bold]text[/bold]" in run.out
+
+
+def test_everything_in_the_specs_can_be_described(database: Database) -> None:
+    words = [*database.controls, *database.words, *database.fields, *database.msrs, *database.layouts, *database.facts]
+    words += [*database.exit_reasons, *database.instruction_errors, *database.exceptions, *database.bitmaps]
+    words += [rule.id for rule in database.rules]
+    seen: set[str] = set()
+    for word in words:
+        for meaning in look_up(database, word):
+            description = describe(meaning, database)
+            assert description.facts
+            assert description.paragraphs
+            seen.add(meaning.kind)
+    assert seen == set(KINDS) - {"code", "bits"}
+
+
+def test_named_bits_can_be_described(database: Database) -> None:
+    field = database.fields["guest_rflags"]
+    for bits in bits_of(database, field):
+        description = describe(Meaning("bits", f"guest_rflags.{bits.name}", bits, field), database)
+        assert dict(description.facts)["bits"] == f"{bits.place} ({bits.mask:#x}) of guest_rflags"
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"), [(0, ""), (1, "0"), (0b1110, "3:1"), (0x8000_0000_0000_0001, "63, 0"), (0xFF0F, "15:8, 3:0")]
+)
+def test_masks_are_written_as_ranges_of_bits(mask: int, text: str) -> None:
+    assert places(mask) == text

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
+#
+# Needs python3 with its venv module. A C compiler and the kernel's headers are installed where that is possible (as
+# root, or with sudo that asks for no password); where it is not, the tests that need them are skipped with the
+# reason. With CI=true a skip is a failure.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=""
+command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+command -v g++ >/dev/null 2>&1 || missing="$missing g++"
+command -v git >/dev/null 2>&1 || missing="$missing git"
+ls /usr/src/linux-source-6.1.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.1 xz-utils"
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ]; then
+        as_root=""
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        as_root="sudo -n"
+    else
+        as_root="none"
+    fi
+    if [ "$as_root" = none ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "not installed, so some tests will be skipped:$missing (no apt-get, or neither root nor sudo)"
+    else
+        export DEBIAN_FRONTEND=noninteractive
+        $as_root apt-get -qq update || true
+        for package in $missing; do
+            $as_root apt-get -qq install -y --no-install-recommends "$package" >/dev/null ||
+                echo "not installed, so some tests will be skipped: $package (apt-get could not install it)"
+        done
+    fi
+fi
+
+if [ ! -x .venv/bin/python ]; then
+    python3 -m venv .venv
+fi
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check --quiet .
+.venv/bin/mypy
+.venv/bin/python tests/sizes.py
+exec .venv/bin/python -m pytest "$@"
