@@ -1,7 +1,7 @@
 #!/bin/sh
 # Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
 #
-# Needs python3 with its venv module. A C compiler and the kernel's headers are installed where that is possible (as
+# Needs python3 with its venv module. A C compiler, the kernel's headers and two shells are installed where that is possible (as
 # root, or with sudo that asks for no password); where it is not, the tests that need them are skipped with the
 # reason. With CI=true a skip is a failure.
 set -eu
@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 missing=""
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"
+command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
+command -v fish >/dev/null 2>&1 || missing="$missing fish"
 command -v git >/dev/null 2>&1 || missing="$missing git"
 ls /usr/src/linux-source-6.1.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.1 xz-utils"
 

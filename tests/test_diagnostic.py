@@ -48,6 +48,15 @@ def test_a_run_fails_even_if_its_error_came_after_the_limit() -> None:
     assert diagnostics.failed
 
 
+def test_an_error_takes_the_place_of_what_weighs_less_where_there_is_no_more_room() -> None:
+    diagnostics = Diagnostics(limit=2)
+    for code in (NOTE, NOTE, ERROR, NOTE, ERROR, ERROR):
+        diagnostics.report(code, "x")
+    assert [diagnostic.code for diagnostic in diagnostics] == [ERROR.id, ERROR.id]
+    assert diagnostics.suppressed == 4
+    assert diagnostics.failed
+
+
 def test_findings_sort_by_place_then_weight() -> None:
     late = Diagnostic("VMX1001", Severity.ERROR, "late", SOURCE.span(4, 7))
     note = Diagnostic("VMX1001", Severity.NOTE, "note", SOURCE.span(0, 3))

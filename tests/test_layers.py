@@ -24,6 +24,7 @@ ROOMS = [
     "policy",
     "vmcs",
     "resolve",
+    "ignore",
     "pipeline",
     "backend",
     "report",

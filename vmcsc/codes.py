@@ -24,6 +24,11 @@ MISPLACED = Code("VMX1010", "misplaced-statement", _ERROR)
 NO_POLICY = Code("VMX1011", "no-policy", _ERROR)
 SECOND_POLICY = Code("VMX1012", "second-policy", _ERROR)
 MISSING_BLOCK = Code("VMX1013", "missing-block", _ERROR)
+UNUSED_IGNORE = Code("VMX1020", "unused-ignore", _WARNING)
+BAD_IGNORE = Code("VMX1021", "bad-ignore", _WARNING)
+CONFIG_UNREADABLE = Code("VMX1030", "configuration-unreadable", _ERROR)
+CONFIG_KEY = Code("VMX1031", "unknown-configuration-key", _ERROR)
+CONFIG_VALUE = Code("VMX1032", "bad-configuration-value", _ERROR)
 
 # 2: names and types
 UNKNOWN_NAME = Code("VMX2001", "unknown-name", _ERROR)
@@ -71,6 +76,11 @@ CPU_UNREADABLE = Code("VMX3012", "cpu-unreadable", _ERROR)
 CPU_INCONSISTENT = Code("VMX3013", "cpu-inconsistent", _ERROR)
 CPU_WITHOUT_VMX = Code("VMX3014", "cpu-without-vmx", _ERROR)
 MSR_IGNORED = Code("VMX3015", "msr-ignored", _NOTE)
+TEXT_IGNORED = Code("VMX3016", "text-ignored", _NOTE)
+SOURCE_UNAVAILABLE = Code("VMX3017", "source-unavailable", _ERROR)
+PROCESSORS_DIFFER = Code("VMX3018", "processors-differ", _ERROR)
+UNKNOWN_FEATURE = Code("VMX3019", "unknown-feature", _WARNING)
+NOT_READ = Code("VMX3020", "not-read", _NOTE)
 
 # 4: controls (rules have the codes of their YAML, from VMX4001)
 PREFERRED_DROPPED = Code("VMX4901", "preferred-dropped", _NOTE)
@@ -78,10 +88,7 @@ PREFERRED_EXCLUSIVE = Code("VMX4902", "preferred-exclusive", _ERROR)
 AVOIDED_RAISED = Code("VMX4903", "avoided-raised", _NOTE)
 
 # 7: back ends
-UNKNOWN_BACKEND = Code("VMX7001", "unknown-backend", _ERROR)
-BACKEND_OPTION = Code("VMX7002", "backend-option", _ERROR)
 CANNOT_WRITE = Code("VMX7003", "cannot-write", _ERROR)
-NOT_EXPRESSIBLE = Code("VMX7004", "not-expressible", _ERROR)
 
 # 9: specs
 SPEC_SYNTAX = Code("VMX9001", "spec-syntax", _ERROR)
@@ -91,5 +98,8 @@ SPEC_DUPLICATE = Code("VMX9004", "spec-duplicate", _ERROR)
 SPEC_BITS = Code("VMX9005", "spec-bits", _ERROR)
 SPEC_EXPRESSION = Code("VMX9006", "spec-expression", _ERROR)
 SPEC_LEDGER = Code("VMX9007", "spec-ledger", _ERROR)
+
+UNDETERMINED = frozenset({GRANT_UNKNOWN.id})
+"""Notes which say that something could not be decided; `--strict` counts them as failures."""
 
 ALL: tuple[Code, ...] = tuple(value for value in globals().values() if isinstance(value, Code))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 
 from vmcsc.source import Span
+
+MAX_SENTENCE = 2000
 
 
 class Severity(enum.Enum):
@@ -63,19 +65,37 @@ class Diagnostic:
 
 @dataclass(slots=True)
 class Diagnostics:
-    """Collects the findings of one run, at most `limit` of them; `suppressed` counts the rest."""
+    """Collects the findings of one run, at most `limit` of them; `suppressed` counts the rest.
+
+    `ignored` are codes not taken now, since what they would say may only follow from a mistake that was reported.
+    """
 
     limit: int = 1000
     found: list[Diagnostic] = field(default_factory=list)
     suppressed: int = 0
     suppressed_errors: int = 0
+    ignored: Set[str] = frozenset()
 
     def add(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.code in self.ignored:
+            return
         if len(self.found) < self.limit:
             self.found.append(diagnostic)
             return
         self.suppressed += 1
-        self.suppressed_errors += diagnostic.severity is Severity.ERROR
+        if diagnostic.severity is Severity.ERROR and not self._make_room(diagnostic):
+            self.suppressed_errors += 1
+
+    def _make_room(self, error: Diagnostic) -> bool:
+        """Put `error` in the place of the last finding that weighs less, so that no error is lost among notes."""
+        if self.suppressed_errors:  # there was no such finding for an earlier one
+            return False
+        for index in range(len(self.found) - 1, -1, -1):
+            if self.found[index].severity is not Severity.ERROR:
+                del self.found[index]
+                self.found.append(error)
+                return True
+        return False
 
     def report(
         self,
@@ -88,11 +108,18 @@ class Diagnostics:
         help: str | None = None,
     ) -> None:
         """Add a finding of `code`, with the severity that the register gives it."""
-        self.add(Diagnostic(code.id, code.severity, message, span, tuple(labels), tuple(notes), help))
+        said = tuple(_short(note) for note in notes)
+        help = None if help is None else _short(help)
+        self.add(Diagnostic(code.id, code.severity, _short(message), span, tuple(labels), said, help))
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
             self.add(diagnostic)
+
+    @property
+    def full(self) -> bool:
+        """Whether what is reported now will only be counted, so that it need not be worded with care."""
+        return len(self.found) >= self.limit
 
     @property
     def failed(self) -> bool:
@@ -103,6 +130,11 @@ class Diagnostics:
 
     def __len__(self) -> int:
         return len(self.found)
+
+
+def _short(text: str) -> str:
+    """A sentence that quotes a user's name of a million letters is cut off."""
+    return text if len(text) <= MAX_SENTENCE else text[: MAX_SENTENCE - 3] + "..."
 
 
 def merged_by_cpu(per_cpu: Iterable[tuple[str, Iterable[Diagnostic]]]) -> list[Diagnostic]:
@@ -119,5 +151,6 @@ def merged_by_cpu(per_cpu: Iterable[tuple[str, Iterable[Diagnostic]]]) -> list[D
                 merged[key] = replace(diagnostic, cpus=(cpu,))
                 continue
             notes = known.notes + tuple(note for note in diagnostic.notes if note not in known.notes)
-            merged[key] = replace(known, notes=notes, cpus=(*known.cpus, cpu))
+            cpus = known.cpus if cpu in known.cpus else (*known.cpus, cpu)
+            merged[key] = replace(known, notes=notes, cpus=cpus)
     return list(merged.values())

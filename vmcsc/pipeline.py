@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vmcsc.capabilities.readers import read_cpu
 from vmcsc.diagnostic import Diagnostic, Diagnostics, merged_by_cpu
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
+from vmcsc.ignore import errors_and_kept, judge_ignores, read_ignores
 from vmcsc.policy.bind import bind_policy
 from vmcsc.policy.model import Policy
 from vmcsc.resolve import resolve
@@ -25,11 +26,15 @@ CpuLike = str | Path | Cpu
 
 @dataclass(frozen=True)
 class Result:
-    """What a compilation found. `by_cpu` has one VMCS for each processor, by its name (`unknown`: none was named)."""
+    """What a compilation found. `by_cpu` has one VMCS for each processor, by its name (`unknown`: none was named).
+
+    `suppressed` counts the findings beyond the limit, which are not in `diagnostics`.
+    """
 
     policy: Policy | None
     by_cpu: Mapping[str, Vmcs]
     diagnostics: tuple[Diagnostic, ...]
+    suppressed: int = 0
 
     @property
     def ok(self) -> bool:
@@ -60,21 +65,25 @@ def compile(
     *,
     params: Mapping[str, int] | None = None,
     search: Sequence[Path] = (),
+    default_cpus: Sequence[CpuLike] = (),
+    ignore: Collection[str] = (),
 ) -> Result:
     """Compile a policy for the processors `cpu`, or for those that it names, or for one of which nothing is known.
 
     `source` is a path, the name of a shipped policy, or the text of one (recognized by its `{`). `params` gives values
-    to the policy's parameters; `search` are folders in which `extends` looks. Mistakes are in the result.
+    to the policy's parameters; `search` are folders in which `extends` looks; `default_cpus` are taken where neither
+    `cpu` nor the policy names one; findings of the codes `ignore` are left out. Mistakes are in the result.
     """
     db = database or load()
     diagnostics = Diagnostics()
     policy = _bound(source, db, diagnostics, search)
+    ignores = read_ignores(() if policy is None else policy.sources, db, diagnostics)
     if policy is None or diagnostics.failed:
-        return Result(policy, {}, _sorted(diagnostics))
+        return Result(policy, {}, _sorted(errors_and_kept(diagnostics, ignores, ignore)), diagnostics.suppressed)
     _check_params(policy, params or {})
-    cpus = _cpus(cpu, policy, db, diagnostics)
+    cpus = _cpus(cpu, policy, default_cpus, db, diagnostics)
     if diagnostics.failed:
-        return Result(policy, {}, _sorted(diagnostics))
+        return Result(policy, {}, _sorted(errors_and_kept(diagnostics, ignores, ignore)), diagnostics.suppressed)
     by_cpu: dict[str, Vmcs] = {}
     found: list[tuple[str, Diagnostics]] = []
     for one in cpus:
@@ -83,10 +92,15 @@ def compile(
         found.append((one.name, own))
     named = [] if cpus == [UNKNOWN_CPU] else merged_by_cpu(found)
     diagnostics.extend(named or [d for _, own in found for d in own])
-    return Result(policy, by_cpu, _sorted(diagnostics))
+    suppressed = diagnostics.suppressed + sum(own.suppressed for _, own in found)
+    as_meant = cpu is None and not params and cpus != [UNKNOWN_CPU]
+    kept = judge_ignores(diagnostics, ignores, ignore, policy.source, as_meant=as_meant)
+    return Result(policy, by_cpu, _sorted(kept), suppressed)
 
 
-def _bound(source: str | Path | Source, db: Database, diagnostics: Diagnostics, search: Sequence[Path]) -> Policy | None:
+def _bound(
+    source: str | Path | Source, db: Database, diagnostics: Diagnostics, search: Sequence[Path]
+) -> Policy | None:
     try:
         text = source if isinstance(source, Source) else _source_of(source, db)
     except UnreadableText as error:
@@ -107,12 +121,17 @@ def _source_of(source: str | Path, db: Database) -> Source:
 
 
 def _cpus(
-    cpu: CpuLike | Sequence[CpuLike] | None, policy: Policy, db: Database, diagnostics: Diagnostics
+    cpu: CpuLike | Sequence[CpuLike] | None,
+    policy: Policy,
+    default: Sequence[CpuLike],
+    db: Database,
+    diagnostics: Diagnostics,
 ) -> list[Cpu]:
-    if cpu is None:
-        named = [read_cpu(name.text, db, diagnostics, name.span) for name in policy.cpus]
+    if cpu is None and policy.cpus:
+        distinct = {name.text: name for name in policy.cpus}.values()
+        named = [read_cpu(name.text, db, diagnostics, name.span) for name in distinct]
         return [found for found in named if found is not None] or [UNKNOWN_CPU]
-    wanted = [cpu] if isinstance(cpu, str | Path | Cpu) else list(cpu)
+    wanted = list(default) if cpu is None else [cpu] if isinstance(cpu, str | Path | Cpu) else list(cpu)
     found = [one if isinstance(one, Cpu) else read_cpu(str(one), db, diagnostics) for one in wanted]
     return [one for one in found if one is not None] or [UNKNOWN_CPU]
 
@@ -126,5 +145,5 @@ def _check_params(policy: Policy, params: Mapping[str, int]) -> None:
             raise VmcscError(f"the parameter {name!r} is {known.width} bits wide; {number} does not fit")
 
 
-def _sorted(diagnostics: Diagnostics) -> tuple[Diagnostic, ...]:
+def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=Diagnostic.sort_key))

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import ControlWord, Layout
-from vmcsc.backends.c_header.text import defines, heading, hex_constant, macro
+
+from .expressions import control_macro
+from .text import defines, heading, hex_constant, macro, wrapped
 
 
 def architecture_part(database: Database) -> str:
     """All macros, by subject."""
     parts = [
         heading("VMCS field encodings (_HIGH: bits 63:32 of a 64-bit field)"),
-        defines(_encodings(database)),
+        defines(_encodings(database, internal=False)),
+        heading("Fields that processors or other documents name, but the SDM does not describe"),
+        defines(_encodings(database, internal=True)),
         *(_word(word) for word in database.active_order),
-        *(_layout(layout) for layout in database.layouts.values()),
+        *(_layout(layout) for layout in database.layouts.values() if layout.width <= 64),
         heading("Basic exit reasons"),
         defines((f"VMCSC_EXIT_REASON_{macro(r.name)}", f"{r.number}u") for r in database.exit_reasons.values()),
         heading("VM-instruction errors"),
@@ -28,9 +32,9 @@ def architecture_part(database: Database) -> str:
     return "\n".join(parts)
 
 
-def _encodings(database: Database) -> Iterator[tuple[str, str]]:
+def _encodings(database: Database, *, internal: bool) -> Iterator[tuple[str, str]]:
     for field in database.fields.values():
-        if field.status == "internal":
+        if (field.status == "internal") is not internal:
             continue
         yield f"VMCSC_FIELD_{macro(field.name)}", hex_constant(field.encoding, 16)
         high = database.encoding.high(field)
@@ -39,8 +43,16 @@ def _encodings(database: Database) -> Iterator[tuple[str, str]]:
 
 
 def _word(word: ControlWord) -> str:
-    rows = [(f"VMCSC_{macro(word.name)}_{macro(c.name)}", hex_constant(c.mask, word.width)) for c in word.controls]
-    return heading(word.sdm) + "\n" + defines(rows)
+    """The controls of a word, and an assertion that no two of them share a bit."""
+    rows = [(control_macro(control), hex_constant(control.mask, word.width)) for control in word.controls]
+    text = f"{heading(word.sdm)}\n{defines(rows)}"
+    if not word.controls:
+        return text
+    masks = [*(name for name, _ in rows), hex_constant(word.reserved_default1, word.width)]
+    together = word.reserved_default1 | sum(control.mask for control in word.controls)
+    total = wrapped(" + ".join(masks if word.reserved_default1 else masks[:-1]))
+    claim = f"each control of {macro(word.name)} has a bit of its own"
+    return f'{text}\nVMCSC_STATIC_ASSERT({hex_constant(together, word.width)} ==\n{total},\n    "{claim}");\n'
 
 
 def _layout(layout: Layout) -> str:

@@ -1,55 +1,47 @@
-"""Reading the capability MSRs in C, and the rules between controls as C."""
+"""Reading the capability MSRs in C, and what they say of the control words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.model import Control, ControlWord, Entry, Msr
-from vmcsc.backends.c_header.text import comment_text, heading, hex_constant, macro
-from vmcsc.capabilities.cpu import condition_of
+from vmcsc.architecture.model import ControlWord, Msr
 from vmcsc.expression import nodes
-from vmcsc.expression.emit_c import LeafName, emit_c
-from vmcsc.resolve.rules import ControlRule, control_rules
 
-_RUNTIME = Path(__file__).with_name("runtime.h")
-
-
-def word_number(database: Database, name: str) -> int:
-    """The index of a control word in the arrays of the generated code."""
-    return [word.name for word in database.active_order].index(name)
-
-
-def word_macro(name: str) -> str:
-    return f"VMCSC_WORD_{macro(name)}"
+from .expressions import (
+    capability_leaf,
+    exists,
+    grouped,
+    guarded,
+    place,
+    word_macro,
+)
+from .text import defines, heading, hex_constant, listed, macro
 
 
 def capability_part(database: Database) -> str:
-    """Structures, functions and tables that every policy's functions use."""
-    rules = control_rules(database)
+    """The structure of the MSRs, the functions that ask it, and the tables of the control words."""
+    words = [(word_macro(word.name), f"{number}u") for number, word in enumerate(database.active_order)]
     parts = [
         heading("What the processor allows"),
-        _words(database),
-        _capabilities(database),
-        _allowed(database),
+        "/* The control words as indexes of arrays, each behind the one that activates it. */\n"
+        + defines([*words, ("VMCSC_WORDS", f"{len(words)}u")]),
+        "/* Controls of one word. */\nstruct vmcsc_control {\n    unsigned word;\n    uint64_t mask;\n};\n",
+        _structure(database),
+        _tables(database),
+        _settings(database),
+        _ALLOWED,
         _read_function(database),
         _has_word(database),
-        _tables(database, rules),
-        _RUNTIME.read_text(encoding="utf-8"),
-        _rule_function(database, rules),
-        _names(database, rules),
     ]
     return "\n".join(parts)
 
 
-def _words(database: Database) -> str:
-    rows = [f"#define {word_macro(word.name)} {n}u" for n, word in enumerate(database.active_order)]
-    return "\n".join([*rows, f"#define VMCSC_WORDS {len(rows)}u\n"])
-
-
-def _capabilities(database: Database) -> str:
-    members = "".join(f"    uint64_t {msr.name};\n" for msr in database.capability_msrs)
+def _structure(database: Database) -> str:
+    longest = max(len(msr.name) for msr in database.capability_msrs)
+    members = "".join(
+        f"    uint64_t {msr.name + ';':<{longest + 1}} /* {msr.index:#x} */\n" for msr in database.capability_msrs
+    )
     return (
         "/* The capability MSRs; 0 for those that the processor does not have. */\n"
         f"struct vmcsc_capabilities {{\n{members}}};\n\n"
@@ -58,81 +50,101 @@ def _capabilities(database: Database) -> str:
     )
 
 
-def _allowed(database: Database) -> str:
-    """Functions for the bits of each word that must be 1, and that may be 1."""
-    must, may = [], []
-    for word in database.active_order:
-        source = _settings_source(word, database)
-        case = f"    case {word_macro(word.name)}:\n        return "
-        must.append(case + (f"{source} & 0xffffffffull;" if word.allowed_0 else "0u;"))
-        may.append(case + (f"{source} >> 32;" if word.allowed_0 else f"{source};"))
-    shapes = (("must_be_1", must), ("may_be_1", may))
-    return "\n".join(
-        f"/* The bits of a control word that {what.replace('_', ' ')}. */\n"
-        f"static inline uint64_t vmcsc_{what}(const struct vmcsc_capabilities *c, unsigned word)\n{{\n"
-        "    switch (word) {\n" + "\n".join(cases) + "\n    default:\n        return 0u;\n    }\n}\n"
-        for what, cases in shapes
+def _tables(database: Database) -> str:
+    order = database.active_order
+    halves = (f"{int(word.allowed_0)}u, /* {word.name} */" for word in order)
+    return (
+        "/* The field that holds each word. */\n"
+        f"static const uint32_t vmcsc_word_fields[] = {listed(f'VMCSC_FIELD_{macro(w.field)}' for w in order)};\n\n"
+        "/* Whether a word's MSR has bits that must be 1 in its lower half, and the bits that may be 1 above them. */\n"
+        f"static const uint8_t vmcsc_has_halves[] = {{\n" + "".join(f"    {half}\n" for half in halves) + "};\n\n"
+        "/* Reserved controls of the default1 class: 1 wherever that is allowed, as on processors not yet known. */\n"
+        f"static const uint64_t vmcsc_reserved_default1[] = "
+        f"{listed(hex_constant(w.reserved_default1, 64) for w in order)};\n\n"
+        "/* The control that activates each word; mask 0: the word is always in force. */\n"
+        f"static const struct vmcsc_control vmcsc_activators[] = {listed(_activator(w, database) for w in order)};\n\n"
+        + "".join(
+            f"VMCSC_STATIC_ASSERT(sizeof({table}) == VMCSC_WORDS * sizeof({table}[0]),\n"
+            '    "one for each control word");\n'
+            for table in ("vmcsc_word_fields", "vmcsc_has_halves", "vmcsc_reserved_default1", "vmcsc_activators")
+        )
     )
 
 
-def _settings_source(word: ControlWord, database: Database) -> str:
-    if word.true_msr is None:
-        return f"c->{word.msr}"
-    true_msr = database.msrs[word.true_msr]
-    return f"({exists_condition(true_msr, database)} ? c->{word.true_msr} : c->{word.msr})"
+def _activator(word: ControlWord, database: Database) -> str:
+    nearest = next(iter(database.activators(word)), None)
+    return "{VMCSC_WORDS, 0u}" if nearest is None else f"{{{place(nearest)}}}"
 
 
-def exists_condition(entry: Entry, database: Database) -> str:
-    """The C condition under which the processor has the MSR or field, over `c`."""
-    return "1u" if entry.exists is None else emit_c(condition_of(database, entry.exists), capability_leaf(database))
+def _settings(database: Database) -> str:
+    leaf = capability_leaf()
+    cases = []
+    for word in database.active_order:
+        true_msr = None if word.true_msr is None else database.msrs[word.true_msr]
+        lines = [] if true_msr is None else [f"return c->{true_msr.name};"]
+        chosen = guarded(exists(true_msr, database), leaf, lines) if true_msr is not None else ""
+        body = "".join(f"    {line}\n" for line in (chosen + f"    return c->{word.msr};\n").splitlines())
+        cases.append(f"    case {word_macro(word.name)}:\n{body}")
+    return (
+        "/* The MSR that tells the allowed settings of a control word. */\n"
+        "static inline uint64_t vmcsc_settings_msr(const struct vmcsc_capabilities *c, unsigned word)\n"
+        "{\n    switch (word) {\n" + "".join(cases) + "    default:\n        return 0u;\n    }\n}\n"
+    )
 
 
-def capability_leaf(database: Database, others: Mapping[type[nodes.Leaf], LeafName] | None = None) -> LeafName:
-    """How C reads what a condition asks of the processor, from `c`; `others` for leaves beyond that."""
+_ALLOWED = """/* The bits of a control word that must be 1. */
+static inline uint64_t vmcsc_must_be_1(const struct vmcsc_capabilities *c, unsigned word)
+{
+    return vmcsc_has_halves[word] ? vmcsc_settings_msr(c, word) & 0xffffffffu : 0u;
+}
 
-    def leaf(node: nodes.Leaf) -> str:
-        match node:
-            case nodes.Supported() | nodes.Forced():
-                function = "vmcsc_may_be_1" if isinstance(node, nodes.Supported) else "vmcsc_must_be_1"
-                return f"(({function}(c, {word_macro(node.control.word)}) >> {node.control.bit}) & 1u)"
-            case nodes.MsrBits():
-                shifted = f"(c->{node.msr.name} >> {node.low})" if node.low else f"c->{node.msr.name}"
-                return shifted if node.width == 64 else f"({shifted} & {hex_constant((1 << node.width) - 1, 64)})"
-            case _:
-                chosen = (others or {}).get(type(node))
-                return "0ull" if chosen is None else chosen(node)  # a fact that no MSR tells: not there
+/* The bits of a control word that may be 1. */
+static inline uint64_t vmcsc_may_be_1(const struct vmcsc_capabilities *c, unsigned word)
+{
+    return vmcsc_settings_msr(c, word) >> (vmcsc_has_halves[word] ? 32 : 0);
+}
 
-    return leaf
+/* Whether a control may be 1: 1 or 0. */
+static inline uint64_t vmcsc_supported(const struct vmcsc_capabilities *c, unsigned word, uint64_t mask)
+{
+    return (vmcsc_may_be_1(c, word) & mask) != 0u ? 1u : 0u;
+}
+
+/* Whether a control must be 1: 1 or 0. */
+static inline uint64_t vmcsc_forced(const struct vmcsc_capabilities *c, unsigned word, uint64_t mask)
+{
+    return (vmcsc_must_be_1(c, word) & mask) != 0u ? 1u : 0u;
+}
+"""
 
 
 def _read_function(database: Database) -> str:
     members = "".join(f"    c->{msr.name} = 0u;\n" for msr in database.capability_msrs)
-    reads = []
-    for msr in _read_order(database):
-        read = f"c->{msr.name} = rdmsr(context, VMCSC_MSR_{macro(msr.name)});"
-        if msr.exists is None:
-            reads.append(f"    {read}\n")
-        else:
-            reads.append(f"    if ({exists_condition(msr, database)} != 0u)\n        {read}\n")
+    leaf = capability_leaf()
+    reads = "".join(
+        guarded(exists(msr, database), leaf, [f"c->{msr.name} = rdmsr(context, VMCSC_MSR_{macro(msr.name)});"])
+        for msr in _read_order(database)
+    )
     return (
         "/* Read the capability MSRs, each only where those before it say that it exists. */\n"
         "static inline void vmcsc_read_capabilities(struct vmcsc_capabilities *c, vmcsc_rdmsr_function rdmsr,\n"
         "                                           void *context)\n"
-        f"{{\n{members}{''.join(reads)}}}\n"
+        f"{{\n{members}\n{reads}}}\n"
     )
 
 
 def _read_order(database: Database) -> list[Msr]:
     """The capability MSRs, each behind those that its condition asks."""
     ordered: list[Msr] = []
+    open_: list[Msr] = []
 
     def visit(msr: Msr) -> None:
-        if msr in ordered:
+        if msr in ordered or msr in open_:
             return
-        if msr.exists is not None:
-            for needed in _asked(msr, database):
-                if needed is not msr:
-                    visit(needed)
+        open_.append(msr)
+        for needed in _asked(msr, database):
+            visit(needed)
+        open_.pop()
         ordered.append(msr)
 
     for msr in database.capability_msrs:
@@ -141,7 +153,8 @@ def _read_order(database: Database) -> list[Msr]:
 
 
 def _asked(msr: Msr, database: Database) -> Iterator[Msr]:
-    for leaf in nodes.leaves(condition_of(database, msr.exists or "true")):
+    asked = exists(msr, database)
+    for leaf in () if asked is None else nodes.leaves(asked):
         if isinstance(leaf, nodes.MsrBits):
             yield leaf.msr
         elif isinstance(leaf, nodes.Supported | nodes.Forced):
@@ -152,83 +165,14 @@ def _asked(msr: Msr, database: Database) -> Iterator[Msr]:
 
 
 def _has_word(database: Database) -> str:
+    leaf = capability_leaf()
     cases = []
     for word in database.active_order:
-        field = database.fields[word.field]
-        cases.append(f"    case {word_macro(word.name)}:\n        return {exists_condition(field, database)} != 0u;")
+        asked = exists(database.fields[word.field], database)
+        value = "1u" if asked is None else f"{grouped(asked, leaf)} ? 1u : 0u"
+        cases.append(f"    case {word_macro(word.name)}:\n        return {value};\n")
     return (
         "/* Whether the processor has the field of a control word. */\n"
         "static inline unsigned vmcsc_has_word(const struct vmcsc_capabilities *c, unsigned word)\n"
-        "{\n    (void)c;\n    switch (word) {\n" + "\n".join(cases) + "\n    default:\n        return 0u;\n    }\n}\n"
-    )
-
-
-def _tables(database: Database, rules: tuple[ControlRule, ...]) -> str:
-    order = database.active_order
-    fields = ", ".join(f"VMCSC_FIELD_{macro(word.field)}" for word in order)
-    reserved = ", ".join(hex_constant(word.reserved_default1, 64) for word in order)
-    activators = ", ".join(_activator(word, database) for word in order)
-    most = max((len(rule.controls) for rule in rules), default=1)
-    rows = ",\n".join(f"    {{{len(rule.controls)}u, {{{_rule_controls(rule, database)}}}}}" for rule in rules)
-    return (
-        "struct vmcsc_control {\n    uint8_t word;\n    uint8_t bit;\n};\n\n"
-        "struct vmcsc_rule {\n    unsigned count;\n"
-        f"    struct vmcsc_control controls[{most}];\n}};\n\n"
-        f"static const uint32_t vmcsc_word_fields[VMCSC_WORDS] = {{{fields}}};\n\n"
-        "/* Reserved controls of the default1 class: 1 wherever that is allowed, as on processors not yet known. */\n"
-        f"static const uint64_t vmcsc_reserved_default1[VMCSC_WORDS] = {{{reserved}}};\n\n"
-        "/* The control that activates each word; word VMCSC_WORDS: it is always in force. */\n"
-        f"static const struct vmcsc_control vmcsc_activators[VMCSC_WORDS] = {{{activators}}};\n\n"
-        f"#define VMCSC_RULES {len(rules)}u\n#define VMCSC_RULE_WORDS {max(1, (len(rules) + 63) // 64)}u\n\n"
-        "/* The controls that each rule between controls speaks of. */\n"
-        f"static const struct vmcsc_rule vmcsc_rules[{max(1, len(rules))}] = {{\n{rows or '    {0u, {{0u, 0u}}}'}\n}};\n"
-    )
-
-
-def _activator(word: ControlWord, database: Database) -> str:
-    nearest = next(iter(database.activators(word)), None)
-    return "{VMCSC_WORDS, 0u}" if nearest is None else _pair(nearest)
-
-
-def _pair(control: Control) -> str:
-    return f"{{{word_macro(control.word)}, {control.bit}u}}"
-
-
-def _rule_controls(rule: ControlRule, database: Database) -> str:
-    return ", ".join(_pair(control) for control in rule.controls)
-
-
-def _rule_function(database: Database, rules: tuple[ControlRule, ...]) -> str:
-    def leaf(node: nodes.Leaf) -> str:
-        assert isinstance(node, nodes.ControlBit)
-        return f"vmcsc_setting(settings, {word_macro(node.control.word)}, {node.control.bit}u)"
-
-    cases = []
-    for number, rule in enumerate(rules):
-        needs = f"needs {rule.rule.require}" if rule.rule.when is None else f"{rule.rule.when} -> {rule.rule.require}"
-        cases.append(
-            f"    case {number}u: /* {rule.rule.code}: {comment_text(needs)} */\n"
-            f"        return {emit_c(rule.violation, leaf)};"
-        )
-    return (
-        "/* Whether rule `rule` is violated under `settings`. */\n"
-        "static inline uint64_t vmcsc_rule_violated(unsigned rule, const struct vmcsc_settings *settings)\n"
-        "{\n    (void)settings;\n    switch (rule) {\n" + "\n".join(cases) + "\n    default:\n        return 0u;\n    }\n}\n"
-    )
-
-
-def _names(database: Database, rules: tuple[ControlRule, ...]) -> str:
-    controls = [
-        f"    if (word == {word_macro(c.word)} && bit == {c.bit}u)\n        return \"{c.path}\";"
-        for c in database.controls.values()
-    ]
-    listed = [f"    case {n}u:\n        return \"{rule.rule.code} {rule.rule.id}\";" for n, rule in enumerate(rules)]
-    return (
-        "/* Names for messages; define VMCSC_NO_NAMES to leave them out. */\n#ifndef VMCSC_NO_NAMES\n"
-        "static inline const char *vmcsc_control_name(unsigned word, unsigned bit)\n{\n"
-        + "\n".join(controls)
-        + '\n    return "reserved";\n}\n\n'
-        "static inline const char *vmcsc_rule_name(unsigned rule)\n{\n    switch (rule) {\n"
-        + "\n".join(listed)
-        + '\n    default:\n        return "none";\n    }\n}\n#endif\n'
+        "{\n    switch (word) {\n" + "".join(cases) + "    default:\n        return 0u;\n    }\n}\n"
     )

@@ -25,7 +25,7 @@ Vmcsc = Callable[..., Run]
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on the variables of whoever runs it."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "VMCSC_TRACEBACK", "COLUMNS"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "VMCSC_TRACEBACK", "VMCSC_CONFIG", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -76,6 +76,14 @@ def test_a_finding_that_all_policies_lead_to_is_given_once(vmcsc: Any, policy: W
     assert run.out.count("error[") == 1
 
 
+def test_of_very_many_findings_the_first_are_shown_and_the_rest_counted(vmcsc: Any, policy: Write) -> None:
+    path = policy("policy p {\n" + "\n".join(f"  primary {{ require x{n} }}" for n in range(1200)) + "\n}\n")
+    report = json.loads(vmcsc("check", "--format", "json", path).out)
+    assert len(report["findings"]) + report["suppressed"] == 1200
+    assert report["suppressed"] > 0
+    assert vmcsc("check", path).out.endswith(f"vmcsc: {report['suppressed']} more findings are not shown\n")
+
+
 # --- which policy is meant ---
 
 
@@ -221,7 +229,7 @@ def test_the_specs_are_loaded_once_for_all_policies(vmcsc: Any, policy: Write, m
         loads.append(folders)
         return load(*folders)
 
-    monkeypatch.setattr("vmcsc.cli.check.load", counted_load)
+    monkeypatch.setattr("vmcsc.cli.project.load", counted_load)
     monkeypatch.setattr("vmcsc.pipeline.load", counted_load)
     vmcsc("check", policy(GOOD, "a.vmcs"), policy(GOOD, "b.vmcs"))
     assert len(loads) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -173,5 +174,20 @@ def test_the_shipped_back_end_writes_a_header(vmcsc: Any, tmp_path: Path) -> Non
 def test_the_backends_are_listed_with_what_they_make(vmcsc: Any) -> None:
     run = vmcsc("backends")
     assert run.code == 0
-    assert "listing   a list of what it was given\n" in run.out
     assert run.out.startswith("name      what it makes\n")
+    assert "listing   a list of what it was given\n" in run.out
+    (listed,) = [b for b in json.loads(vmcsc("backends", "--format", "json").out)["backends"] if b["name"] == "listing"]
+    assert listed["summary"] == "a list of what it was given"
+
+
+def test_a_back_end_that_does_not_load_is_a_warning_in_the_list_and_an_error_when_chosen(
+    vmcsc: Any, policy: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_BUILT_IN, "broken", "absent_module_of_a_test:Broken")
+    run = vmcsc("backends")
+    assert run.code == 0
+    assert "listing" in run.out
+    assert "vmcsc: warning: the back end 'broken' " in run.err
+    run = vmcsc("emit", "broken", policy(GOOD))
+    assert (run.code, run.out) == (2, "")
+    assert "vmcsc: error: the back end 'broken' " in run.err

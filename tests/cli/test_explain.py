@@ -11,7 +11,8 @@ import pytest
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import KINDS, Meaning, bits_of, look_up
-from vmcsc.cli.meaning import describe, places
+from vmcsc.capabilities.settings import places
+from vmcsc.cli.meaning import describe
 
 
 def facts(run: Any) -> dict[str, str]:
@@ -155,13 +156,13 @@ def test_colour_changes_nothing_but_the_colour(vmcsc: Any) -> None:
 
 def test_brackets_in_specs_are_text_and_no_markup(vmcsc: Any, tmp_path: Path) -> None:
     (tmp_path / "house.yaml").write_text(
-        "kind: layouts\nlayouts:\n  - name: house\n    sdm: '[/red] house'\n    width: 8\n"
+        "kind: layouts\nlayouts:\n  - name: house\n    sdm: '[/red] house'\n    width: 16\n"
         "    section: Ours\n    summary: '[bold]text[/bold]'\n"
-        "    bits:\n      - {at: '7:0', name: all, sdm: All, summary: '[red]7:0[/red] :smile: [/]'}\n"
+        "    bits:\n      - {at: '15:0', name: all, sdm: All, summary: '[red]15:0[/red] :smile: [/]'}\n"
     )
     run = vmcsc("explain", "house", "--specs", tmp_path)
     assert run.code == 0, run.err
-    assert "[red]7:0[/red] :smile: [/]" in run.out
+    assert "[red]15:0[/red] :smile: [/]" in run.out
     assert "[bold]text[/bold]" in run.out
 
 
@@ -191,3 +192,47 @@ def test_named_bits_can_be_described(database: Database) -> None:
 )
 def test_masks_are_written_as_ranges_of_bits(mask: int, text: str) -> None:
     assert places(mask) == text
+
+
+def test_a_layout_is_a_table_of_all_its_bits_reserved_ones_too(vmcsc: Any) -> None:
+    out = vmcsc("explain", "eptp", "--kind", "layout").out
+    places_shown = re.findall(r"^  (\d+(?::\d+)?) ", out, re.MULTILINE)
+    covered = [bit for place in places_shown for bit in range(int(place.split(":")[-1]), int(place.split(":")[0]) + 1)]
+    assert covered == list(range(64))
+    assert re.search(r"^  11:8 +reserved$", out, re.MULTILINE)
+    assert re.search(r"^  1 +reserved, always 1$", vmcsc("explain", "rflags", "--kind", "layout").out, re.MULTILINE)
+
+
+def test_the_qualification_of_an_exit_reason_is_a_bit_table(vmcsc: Any) -> None:
+    out = vmcsc("explain", "cr_access", "--kind", "exit-reason").out
+    assert re.search(r"^  5:4 +access_type .*0 mov_to_cr, 1 mov_from_cr", out, re.MULTILINE)
+    assert re.search(r"^  63:32 +reserved$", out, re.MULTILINE)
+
+
+def test_a_rule_lists_the_bits_that_it_is_about(vmcsc: Any) -> None:
+    out = vmcsc("explain", "VMX4001").out
+    assert re.search(r"^  5 +pin_based.virtual_nmis +\S", out, re.MULTILINE)
+    assert re.search(r"^  3 +pin_based.nmi_exiting +\S", out, re.MULTILINE)
+
+
+WITHOUT_EPT = "conroe_core2_x6800, harpertown_xeon_x5482, yonah_core_duo_t2600"
+
+
+def test_a_control_says_which_shipped_cpus_allow_it(vmcsc: Any) -> None:
+    out = vmcsc("explain", "enable_ept").out
+    assert re.search(r"^  CPUs +free on arrow_lake_ultra5_245k, .*\bice_lake_i7_1065g7\b", out, re.MULTILINE)
+    assert re.search(rf"^ +forced 0 on {WITHOUT_EPT}$", out, re.MULTILINE)
+    assert facts(vmcsc("explain", "hlt_exiting"))["CPUs"] == "free on all 13"
+
+
+def test_a_field_an_msr_bit_and_a_fact_say_what_they_are_on_the_shipped_cpus(vmcsc: Any) -> None:
+    assert re.search(rf"^ +not there on {WITHOUT_EPT}$", vmcsc("explain", "ept_pointer").out, re.MULTILINE)
+    assert "CPUs" not in facts(vmcsc("explain", "guest_rip"))
+    assert facts(vmcsc("explain", "ia32_vmx_misc.cr3_target_count"))["CPUs"] == "4 on all 13"
+    assert re.search(r"^ +32 on yonah_core_duo_t2600$", vmcsc("explain", "maxphyaddr").out, re.MULTILINE)
+
+
+def test_json_says_it_of_the_cpus_too(vmcsc: Any) -> None:
+    (meaning,) = json.loads(vmcsc("explain", "enable_ept", "--format", "json").out)["meanings"]
+    on = {one["what"]: one["on"] for one in meaning["cpus"]}
+    assert on["forced 0"] == WITHOUT_EPT.split(", ")

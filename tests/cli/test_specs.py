@@ -43,14 +43,14 @@ def test_the_shipped_specs_are_in_order_and_counted(vmcsc: Any) -> None:
 
 
 def test_a_folder_of_ones_own_is_counted_with_them(vmcsc: Any, tmp_path: Path) -> None:
-    write(tmp_path, "fields.yaml", FIELD.format(encoding=0x4FFE))
+    write(tmp_path, "fields.yaml", FIELD.format(encoding=0x43FE))
     shipped, ours = vmcsc("specs").out, vmcsc("specs", tmp_path).out
     count = int(re.findall(r"(\d+) fields", shipped)[0])
     assert f" {count + 1} fields," in ours
 
 
 def test_a_mistake_in_a_folder_has_file_line_and_column(vmcsc: Any, tmp_path: Path) -> None:
-    path = write(tmp_path, "fields.yaml", FIELD.format(encoding=0x4FFE).replace("access: read_write", "acess: rw"))
+    path = write(tmp_path, "fields.yaml", FIELD.format(encoding=0x43FE).replace("access: read_write", "acess: rw"))
     run = vmcsc("specs", tmp_path)
     assert run.code == 1
     assert f"{path}:7:5: error[VMX9002]: unknown key `acess`" in run.out

@@ -256,6 +256,11 @@ def test_both_sides_of_and_are_reported_in_one_run(scope: Scope) -> None:
     assert [diagnostic.code for diagnostic in found] == [codes.UNKNOWN_NAME.id] * 3
 
 
+def test_every_item_of_a_membership_is_reported_in_one_run(scope: Scope) -> None:
+    _, found = attempt("a8 in [256, 1..300, 5, nothing]", None, scope)
+    assert [d.span and d.span.text for d in found] == ["256", "300", "nothing"]
+
+
 @pytest.mark.parametrize(
     "text", ["u8()", "u8(a8, b8)", "supported()", "forced(a8, a8)", "supported(1)", "supported(a8 + 1)"]
 )

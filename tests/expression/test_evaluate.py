@@ -213,3 +213,10 @@ def test_what_nobody_read_decides_nothing_but_does_not_undo_what_is_certain(
 ) -> None:
     unread = {name: value.unknown(width) for name, width in NAMES.items()}
     assert evaluated(node_of(text, 1, database), unread) == expected
+
+
+def test_a_membership_of_many_values_is_evaluated_without_running_out_of_stack(database: Database) -> None:
+    node = node_of(f"a16 in [{', '.join(str(number) for number in range(0, 20_000, 2))}]", 1, database)
+    for number in (0, 1, 9_998, 9_999, 19_998, 20_000):
+        expected = value.truth(number < 20_000 and number % 2 == 0)
+        assert evaluated(node, {"a16": value.known(16, number)}) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from vmcsc.architecture.model import CodeText
 from vmcsc.diagnostic import Diagnostic, Label, Severity
 from vmcsc.report import render
 from vmcsc.source import Source, Span
@@ -68,7 +69,8 @@ def test_no_findings_are_an_empty_list() -> None:
 
 def test_codes_of_rules_have_the_name_that_the_caller_knows() -> None:
     found = Diagnostic("VMX4001", Severity.ERROR, "x")
-    named = json.loads(render([found], "json", names={"VMX4001": "virtual-nmis-need-nmi-exiting"}))
+    text = CodeText("VMX4001", "virtual-nmis-need-nmi-exiting", "error", "summary", "explanation")
+    named = json.loads(render([found], "json", texts={"VMX4001": text}))
     assert named["findings"][0]["name"] == "virtual-nmis-need-nmi-exiting"
     assert json.loads(render([found], "json"))["findings"][0]["name"] is None
 

@@ -213,6 +213,13 @@ def test_colour_changes_nothing_but_the_colour() -> None:
         assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render(found, format)
 
 
+def test_a_message_that_quotes_a_huge_name_is_cut() -> None:
+    for format in ("full", "concise"):
+        text = render([error(f"no control `{'a' * 100_000}`", None)], format)
+        assert len(text) < 1100
+        assert text.endswith("aaa...\n")
+
+
 HOSTILE = st.text(alphabet=st.characters(exclude_characters="\n"))
 
 

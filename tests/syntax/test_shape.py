@@ -74,6 +74,12 @@ def test_an_assignment_on_the_next_line_ends_what_a_comma_or_parenthesis_left_op
     assert outline("x = (1 +\nmsr.bits=1") == ["x = (1 +", "msr.bits=1"]
 
 
+def test_a_block_on_the_next_line_ends_what_a_parenthesis_left_open_but_not_what_a_comma_did() -> None:
+    assert outline("x = (1 +\nio { a }") == ["x = (1 +", ("io", ["a"])]
+    assert outline("x = (1 +\n io + 2)") == ["x = (1 +\n io + 2)"]
+    assert outline("policy p extends a,\n b { c }") == [("policy p extends a,\n b", ["c"])]
+
+
 def test_a_comparison_on_the_next_line_ends_nothing() -> None:
     assert outline("expect no exit,\n a == 1,\n b<=2") == ["expect no exit,\n a == 1,\n b<=2"]
 
@@ -88,7 +94,7 @@ def test_a_word_that_only_begins_like_a_starter_ends_nothing() -> None:
 
 
 def test_a_surplus_parenthesis_does_not_swallow_the_next_statement() -> None:
-    assert outline("x = 1)\ny = (2\n)\nz = 3") == ["x = 1)", "y = (2\n)", "z = 3"]
+    assert outline("x 1)\ny (2\n)\nz 3") == ["x 1)", "y (2\n)", "z 3"]
 
 
 def test_a_semicolon_or_brace_ends_a_statement_inside_parentheses_too() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from vmcsc.architecture import model
@@ -45,7 +46,16 @@ def bits(raw: _Raw) -> model.Bits:
         raw.get("summary", ""),
         dict(raw.get("values", {})),
         raw.get("status", "sdm"),
+        raw.get("qemu"),
+        raw.get("libvirt"),
+        raw.get("vmxcap"),
+        raw.get("common", _default_common(high - low + 1)),
     )
+
+
+def _default_common(width: int) -> str:
+    """A single bit stands for a feature, which several processors have where each has it."""
+    return "and" if width == 1 else "equal"
 
 
 def layout(raw: _Raw) -> model.Layout:
@@ -77,6 +87,7 @@ def control(raw: _Raw, word: str) -> model.Control:
         default1=raw.get("default1", False),
         linux_feature=raw.get("linux_feature"),
         qemu=raw.get("qemu"),
+        vmxcap=raw.get("vmxcap"),
     )
 
 
@@ -96,6 +107,7 @@ def control_word(raw: _Raw, controls: tuple[model.Control, ...]) -> model.Contro
         activated_by=raw.get("activated_by"),
         reserved_default1=mask_of(raw.get("reserved_default1", ())),
         controls=controls,
+        vmxcap=raw.get("vmxcap"),
     )
 
 
@@ -108,11 +120,21 @@ def msr(raw: _Raw) -> model.Msr:
         bits=tuple(bits(entry) for entry in raw.get("bits", ())),
         reserved=mask_of(raw.get("reserved", ())),
         layout=raw.get("layout"),
+        vmxcap=raw.get("vmxcap"),
+        fixes=raw.get("fixes"),
     )
 
 
 def fact(raw: _Raw) -> model.Fact:
-    return model.Fact(**_entry(raw), width=raw["width"], cpuid=_cpuid(raw.get("cpuid")))
+    return model.Fact(
+        **_entry(raw),
+        width=raw["width"],
+        cpuid=_cpuid(raw.get("cpuid")),
+        between=None if "between" not in raw else (raw["between"][0], raw["between"][1]),
+        needed=raw.get("needed", False),
+        qemu=raw.get("qemu"),
+        common=raw.get("common", _default_common(raw["width"])),
+    )
 
 
 def _cpuid(raw: _Raw | None) -> str | None:
@@ -152,17 +174,56 @@ def bitmap(raw: _Raw) -> model.Bitmap:
     )
 
 
-def rule(raw: _Raw) -> model.Rule:
-    return model.Rule(
-        raw["id"],
-        raw["code"],
-        raw["section"],
-        raw.get("when"),
-        raw["require"],
-        dict(raw["outcome"]),
-        raw["why"],
-        raw.get("hint"),
+def rules(raw: _Raw) -> Iterator[model.Rule]:
+    """One rule, or one for each combination of what its `for` lists."""
+    names = list(raw.get("for", {}))
+    for values in product(*raw.get("for", {}).values()):
+        filled = dict(zip(names, values, strict=True))
+        each = raw.get("each")
+        yield model.Rule(
+            _filled(raw["id"], filled),
+            raw["code"],
+            raw["section"],
+            None if "when" not in raw else _filled(raw["when"], filled),
+            _filled(raw["require"], filled),
+            dict(raw["outcome"]),
+            _filled(raw["why"], filled),
+            None if "hint" not in raw else _filled(raw["hint"], filled),
+            raw["id"],
+            None if each is None else _each(each),
+            tuple(dict(outcome) for outcome in raw.get("other_outcomes", ())),
+        )
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _each(text: str) -> tuple[str, str]:
+    """`entry of vm_entry_msr_load` as the name of an element and that of the area."""
+    name, _, area = text.partition(" of ")
+    return name.strip(), area.strip()
+
+
+def function(raw: _Raw) -> model.Function:
+    return model.Function(raw["name"], dict(raw["parameters"]), raw["width"], raw["body"], raw["summary"])
+
+
+def area(raw: _Raw) -> model.Area:
+    return model.Area(
+        raw["name"], str(raw["address"]), str(raw["count"]), raw["size"], raw["layout"], raw["summary"]
     )
+
+
+def state(raw: _Raw) -> model.StateBits:
+    return model.StateBits(raw["name"], raw["width"], dict(raw.get("values", {})), raw["summary"])
+
+
+def stage(raw: _Raw) -> model.Stage:
+    outcomes = tuple(pair for outcome in raw["outcomes"] for pair in outcome.items())
+    return model.Stage(raw["name"], raw["section"], outcomes, raw["summary"])
 
 
 def code_text(raw: _Raw) -> model.CodeText:

@@ -131,6 +131,7 @@ class _Check:
         self._unique("msrs", aliases, "name", str)
         for msr in self._db.msrs.values():
             self._refers("msrs", msr.name, "layout", msr.layout, self._db.layouts)
+            self._refers("msrs", msr.name, "layout", msr.fixes, self._db.layouts)
             if msr.bits or msr.reserved:
                 self._coverage("msrs", msr.name, 64, msr.bits, msr.reserved, 0)
 
@@ -163,7 +164,8 @@ class _Check:
                 self._refers("bitmaps", bitmap.name, "layout", bitmap.qualified.layout, db.layouts)
 
     def rules(self) -> None:
-        self._unique("checks", ((rule.id, rule.code) for rule in self._db.rules), "code", str)
+        entries = {rule.entry: rule for rule in self._db.rules}
+        self._unique("checks", ((rule.id, rule.code) for rule in entries.values()), "code", str)
         for rule in self._db.rules:
             if rule.code in self._db.codes:
                 message = f"{rule.code} is already the code of `{self._db.codes[rule.code].name}`"

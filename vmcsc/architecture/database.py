@@ -33,9 +33,17 @@ class Database:
     exceptions: Mapping[str, model.ExceptionVector]
     bitmaps: Mapping[str, model.Bitmap]
     rules: tuple[model.Rule, ...]
+    functions: Mapping[str, model.Function]
+    areas: Mapping[str, model.Area]
+    state: Mapping[str, model.StateBits]
+    stages: tuple[model.Stage, ...]
     codes: Mapping[str, model.CodeText]
     folders: tuple[Path, ...]
     origins: Mapping[tuple[str, str], Span]
+
+    def __repr__(self) -> str:
+        """Short: the whole of it would fill megabytes of a traceback."""
+        return f"Database({self.version!r}, {[str(folder) for folder in self.folders]})"
 
     @cached_property
     def controls(self) -> Mapping[str, model.Control]:

@@ -11,6 +11,7 @@ from vmcsc import codes
 from vmcsc.architecture import build
 from vmcsc.architecture.crossref import cross_reference
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.model import Rule
 from vmcsc.architecture.reader import SpecDocument, read_document, spec_files
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.resources import SPECS
@@ -25,13 +26,16 @@ _LISTS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
     "instruction_errors": ("instruction_errors", "name", build.instruction_error),
     "exceptions": ("exceptions", "name", build.exception),
     "bitmaps": ("bitmaps", "name", build.bitmap),
-    "checks": ("checks", "id", build.rule),
+    "functions": ("functions", "name", build.function),
+    "areas": ("areas", "name", build.area),
+    "stages": ("stages", "name", build.stage),
+    "processor_state": ("state", "name", build.state),
     "codes": ("codes", "code", build.code_text),
 }
 """For each kind of file that is a list: the key of the list, the key of an entry's name, the builder."""
 
 
-EXPRESSIONS = frozenset({"exists", "when", "require"})
+EXPRESSIONS = frozenset({"exists", "when", "require", "body", "address", "count"})
 """Keys whose values are expressions; `origins` has their places under `fields.exists` and so on."""
 
 
@@ -43,6 +47,7 @@ class _Collected:
     words: dict[str, tuple[dict[str, Any], Span]] = field(default_factory=dict)
     controls: dict[str, dict[str, Any]] = field(default_factory=dict)
     single: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
     origins: dict[tuple[str, str], Span] = field(default_factory=dict)
 
@@ -76,6 +81,8 @@ def load_specs(
 def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
     if document.kind == "controls":
         _collect_controls(document, collected, diagnostics)
+    elif document.kind == "checks":
+        _collect_rules(document, collected, diagnostics)
     elif document.kind == "ledger":
         collected.ledger.update(document.value["codes"])
     elif document.kind in _LISTS:
@@ -90,6 +97,16 @@ def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnos
                     collected.origins[f"{document.kind}.{key}", name] = document.span(list_key, index, key)
     else:
         collected.single[document.kind] = document.value
+
+
+def _collect_rules(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
+    for index, raw in enumerate(document.value["checks"]):
+        for rule in build.rules(raw):
+            span = document.span("checks", index, "id")
+            if _is_new("checks", rule.id, rule.id in collected.rules, span, collected, diagnostics):
+                collected.rules[rule.id] = rule
+                for key in EXPRESSIONS & raw.keys():
+                    collected.origins["checks." + key, rule.id] = document.span("checks", index, key)
 
 
 def _collect_controls(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
@@ -153,7 +170,11 @@ def _assemble(collected: _Collected, folders: tuple[Path, ...], diagnostics: Dia
         instruction_errors=entries["instruction_errors"],
         exceptions=entries["exceptions"],
         bitmaps=entries["bitmaps"],
-        rules=tuple(entries["checks"].values()),
+        rules=tuple(collected.rules.values()),
+        functions=entries["functions"],
+        areas=entries["areas"],
+        state=entries["processor_state"],
+        stages=tuple(entries["stages"].values()),
         codes=entries["codes"],
         folders=folders,
         origins=collected.origins,
@@ -163,7 +184,7 @@ def _assemble(collected: _Collected, folders: tuple[Path, ...], diagnostics: Dia
 def _check_ledger(database: Database, ledger: Mapping[str, str], diagnostics: Diagnostics) -> None:
     """Every code in use stands in the ledger under its name: so no code is ever given to something else."""
     in_use = {text.code: (text.name, ("codes", text.code)) for text in database.codes.values()}
-    in_use |= {rule.code: (rule.id, ("checks", rule.id)) for rule in database.rules}
+    in_use |= {rule.code: (rule.entry, ("checks", rule.id)) for rule in database.rules}
     for code, (name, origin) in in_use.items():
         if ledger.get(code) != name:
             known = ledger.get(code)

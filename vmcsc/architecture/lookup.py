@@ -123,9 +123,6 @@ def _named(database: Database) -> Iterator[tuple[str, Meaning]]:
             yield from _names(entry, Meaning(kind, entry.name, entry))
     for word in database.words.values():
         yield word.field, Meaning("word", word.name, word)
-    for exception in database.exceptions.values():
-        if exception.mnemonic is not None:
-            yield exception.mnemonic, Meaning("exception", exception.name, exception)
     yield from _high_halves(database)
     yield from _bits(database)
     for rule in database.rules:
@@ -180,7 +177,9 @@ def _bits(database: Database) -> Iterator[tuple[str, Meaning]]:
     for owner in owners:
         for bits in bits_of(database, owner):
             path = f"{owner.name}.{bits.name}"
-            yield path, Meaning("bits", path, bits, owner)
+            for name in (path, bits.qemu, bits.libvirt):
+                if name is not None:
+                    yield name, Meaning("bits", path, bits, owner)
 
 
 def bits_of(database: Database, owner: Owner) -> tuple[model.Bits, ...]:

@@ -14,7 +14,13 @@ NATURAL = "natural"
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """A named range of bits within a layout, an MSR or a field; `values` names some of its values."""
+    """A named range of bits within a layout, an MSR or a field; `values` names some of its values.
+
+    `qemu` and `libvirt` are the names of the CPU feature that stands for the bit there, `libvirt` only where it
+    differs; `vmxcap` is the label in the output of QEMU's script of that name, where it differs from `sdm`. `common`
+    says what several processors have in common: their bits combined by `and` or `or`, the `min` or `max` of their
+    numbers, or the number only if it is `equal` on all.
+    """
 
     name: str
     high: int
@@ -23,6 +29,10 @@ class Bits:
     summary: str
     values: Mapping[str, int]
     status: str = "sdm"
+    qemu: str | None = None
+    libvirt: str | None = None
+    vmxcap: str | None = None
+    common: str = "equal"
 
     @property
     def width(self) -> int:
@@ -124,13 +134,14 @@ class FieldEncoding:
 
 @dataclass(frozen=True, kw_only=True)
 class Control(Entry):
-    """One bit of a control word."""
+    """One bit of a control word; `vmxcap` is its label in the output of vmxcap, where it differs from `sdm`."""
 
     word: str
     bit: int
     default1: bool = False
     linux_feature: str | None = None
     qemu: str | None = None
+    vmxcap: str | None = None
 
     @property
     def mask(self) -> int:
@@ -151,7 +162,8 @@ class ControlWord(Entry):
     """A word of controls, the field that holds it, and the MSRs that say which settings are allowed.
 
     `allowed_0` tells whether the MSR has allowed 0-settings in its lower half and allowed 1-settings in its upper
-    half (bits that must be 1 exist), or is one 64-bit mask of allowed 1-settings.
+    half (bits that must be 1 exist), or is one 64-bit mask of allowed 1-settings. `vmxcap` is the heading above the
+    word in the output of vmxcap.
     """
 
     field: str
@@ -162,6 +174,7 @@ class ControlWord(Entry):
     activated_by: str | None
     reserved_default1: int
     controls: tuple[Control, ...]
+    vmxcap: str | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Control]:
@@ -174,7 +187,11 @@ class ControlWord(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Msr(Entry):
-    """A model-specific register; `form` says how a capability MSR speaks of the settings it allows."""
+    """A model-specific register; `form` says how a capability MSR speaks of the settings it allows.
+
+    `vmxcap` is the heading above it in the output of vmxcap; `fixes` names the layout of the register of which the MSR
+    says what bits must or may be 1.
+    """
 
     index: int
     capability: bool = False
@@ -182,6 +199,8 @@ class Msr(Entry):
     bits: tuple[Bits, ...] = ()
     reserved: int = 0
     layout: str | None = None
+    vmxcap: str | None = None
+    fixes: str | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Bits]:
@@ -190,10 +209,18 @@ class Msr(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Fact(Entry):
-    """Something a rule may ask of a processor besides its capability MSRs: `cpu.NAME`, `width` bits wide."""
+    """Something a rule may ask of a processor besides its capability MSRs: `cpu.NAME`, `width` bits wide.
+
+    `needed`: a processor where it is 0 has no VMX. `qemu` is the CPU feature that stands for it in QEMU and libvirt.
+    `common` is as for `Bits`. `between` are the bounds of a value that is unknown.
+    """
 
     width: int
     cpuid: str | None = None
+    between: tuple[int, int] | None = None
+    needed: bool = False
+    qemu: str | None = None
+    common: str = "equal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +245,10 @@ class ExceptionVector(Entry):
     vector: int
     mnemonic: str | None
     error_code: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return super().names + (() if self.mnemonic is None else (self.mnemonic,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +300,67 @@ class Bitmap(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check of VM entry. `when` (None: always) and `require` are expressions; `outcome` what a violation causes."""
+    """A check of VM entry. `when` (None: always) and `require` are expressions; `outcome` what a violation causes.
+
+    `entry` is the id as the file has it: a rule written once for many things (`gseg-{segment}-s`) is a `Rule` for each
+    of them, and they share a code. `other_outcomes` are those that some processors have instead. `each` is (name, area) where the rule holds for each
+    element of an area of memory.
+    """
 
     id: str
     code: str
     section: str
     when: str | None
     require: str
-    outcome: Mapping[str, int]
+    outcome: Mapping[str, int | str]
     why: str
     hint: str | None
+    entry: str = ""
+    each: tuple[str, str] | None = None
+    other_outcomes: tuple[Mapping[str, int | str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the expression language: widths of its parameters by name, and the expression that it means."""
+
+    name: str
+    parameters: Mapping[str, int]
+    width: int
+    body: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """An array in memory: expressions for its physical address and the number of its elements of `size` bytes."""
+
+    name: str
+    address: str
+    count: str
+    size: int
+    layout: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateBits:
+    """Something of the processor's state when it enters: `processor.NAME`, `width` bits wide."""
+
+    name: str
+    width: int
+    values: Mapping[str, int]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of VM entry: the keys and values of the outcomes that its checks cause, the usual one first."""
+
+    name: str
+    section: str
+    outcomes: tuple[tuple[str, int | str], ...]
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)

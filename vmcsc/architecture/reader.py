@@ -61,11 +61,16 @@ def parse_document(source: Source, diagnostics: Diagnostics, *, validate: bool =
     except YamlError as error:
         diagnostics.report(codes.SPEC_SYNTAX, error.reason, error.span)
         return None
+    return as_spec(document, diagnostics, validate=validate)
+
+
+def as_spec(document: YamlDocument, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
+    """Take well-formed YAML as a spec of the kind that it says it is, or report why it is none."""
     kind = document.value.get("kind") if isinstance(document.value, dict) else None
     if not isinstance(kind, str) or not _schema_path(kind).is_file():
         known = ", ".join(sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json")))
         help = f"write `kind: ` with one of {known} at the top"
-        span = document.span("kind") if isinstance(document.value, dict) else Span(source, 0, 0)
+        span = document.span("kind") if isinstance(document.value, dict) else Span(document.source, 0, 0)
         diagnostics.report(codes.SPEC_SCHEMA, "this file does not say what kind of spec it is", span, help=help)
         return None
     if validate and not _valid(document, kind, diagnostics):

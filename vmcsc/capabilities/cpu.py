@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import ControlWord, Entry, Field, Msr
@@ -93,7 +94,7 @@ class Capabilities:
             return self._settings(word, true_msr if has_true else msr)
         legacy, true = self._settings(word, msr), self._settings(word, true_msr)
         return Allowed(
-            _common(legacy.must_be_1, true.must_be_1), _common(legacy.may_be_1, true.may_be_1), true_msr, True
+            value.common(legacy.must_be_1, true.must_be_1), value.common(legacy.may_be_1, true.may_be_1), true_msr, True
         )
 
     def _settings(self, word: ControlWord, msr: Msr) -> Allowed:
@@ -119,11 +120,7 @@ class Capabilities:
                 raise TypeError(f"a processor does not answer {type(leaf).__name__}")
 
 
-def _common(a: Value, b: Value) -> Value:
-    """What holds whichever of both is the case."""
-    return Value(a.width, a.bits, a.known & b.known & ~(a.bits ^ b.bits))
-
-
+@lru_cache(maxsize=512)
 def condition_of(database: Database, text: str) -> nodes.Node:
     """The bound condition of an `exists:`; specs are checked before they are used, so it binds."""
     diagnostics = Diagnostics()

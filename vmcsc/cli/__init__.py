@@ -13,11 +13,14 @@ from typing import Protocol, cast
 
 COMMANDS = {
     "check": "compile policies and say what is wrong with them",
+    "fmt": "bring policies into the canonical layout",
     "emit": "compile a policy and write what a back end makes of it",
     "specs": "validate the specs, and folders of specs of your own",
-    "cpu": "list the CPUs that are known by name",
+    "diff": "show what differs between policies, or for one policy between CPUs",
+    "cpu": "list, draw and compare CPUs, and write down what they have in common",
     "explain": "say what a name, a number or a diagnostic code means",
     "backends": "list what a policy can be turned into",
+    "completion": "print a script that completes command lines in a shell",
 }
 """Each command is the module of its name here, imported only when it is chosen."""
 
@@ -74,7 +77,7 @@ def _command(name: str) -> _Command:
 
 
 def _help() -> str:
-    commands = "".join(f"  {name:10}{summary}\n" for name, summary in COMMANDS.items())
+    commands = "".join(f"  {name:12}{summary}\n" for name, summary in COMMANDS.items())
     return (
         "usage: vmcsc COMMAND ...\n\n"
         "Compiles a declarative policy into a VMCS configuration for Intel VMX.\n\n"
@@ -82,6 +85,10 @@ def _help() -> str:
         "options:\n"
         "  -h, --help  show this help; `vmcsc COMMAND --help` shows that of a command\n"
         "  --version   show the version of the program and of its data\n\n"
+        "environment:\n"
+        "  NO_COLOR, FORCE_COLOR  never or always use colours; --color wins\n"
+        "  VMCSC_CONFIG           the settings, instead of the nearest vmcsc.toml\n"
+        "  VMCSC_TRACEBACK        1: show where an internal error happened\n\n"
         "example:\n  vmcsc check kvm-classic --cpu ice_lake_i7_1065g7\n"
     )
 
@@ -116,7 +123,7 @@ def _last_resort(error: Exception) -> int:
     elif _is_misuse(error):
         from vmcsc.cli.findings import print_failure
 
-        print_failure(error)
+        return print_failure(error)
     else:
         _complain(
             f"vmcsc: internal error: {visible(f'{type(error).__name__}: {error}'[:500])}\n"

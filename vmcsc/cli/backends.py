@@ -10,11 +10,18 @@ from vmcsc.backend import backends, get
 from vmcsc.cli.parser import Parser, add_color, add_format
 from vmcsc.cli.table import table
 from vmcsc.cli.terminal import columns, put, use_color
+from vmcsc.errors import VmcscError
+from vmcsc.report.cells import visible
 
 
 def run(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_args(argv)
-    found = [(name, get(name).summary) for name in backends()]
+    arguments = parser().parse_args(argv)
+    found: list[tuple[str, str]] = []
+    for name in backends():
+        try:
+            found.append((name, get(name).summary))
+        except VmcscError as error:  # one that does not load does not hide the others
+            put(f"vmcsc: warning: {visible(str(error))}\n", sys.stderr)
     if arguments.format == "json":
         listed = [{"name": name, "summary": summary} for name, summary in found]
         put(json.dumps({"version": 1, "backends": listed}, indent=2) + "\n", sys.stdout)
@@ -24,7 +31,7 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
     parser = Parser(
         "backends",
         "List what a policy can be turned into. `vmcsc emit BACKEND --help` shows the options of one.",

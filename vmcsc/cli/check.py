@@ -5,30 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from vmcsc.cli.findings import counted, distinct, exit_code, print_findings, summary
-from vmcsc.cli.parser import Parser, add_color, add_cpus, add_format, add_specs
+from vmcsc.cli.findings import counted, distinct, exit_code, print_failure, print_findings, summary
+from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_cpus, add_format, add_specs, add_strictness
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
+from vmcsc.cli.project import open_project
 from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
-from vmcsc.pipeline import compile, load
 from vmcsc.report import FORMATS
 
 
 def run(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_intermixed_args(argv)
+    arguments = parser().parse_intermixed_args(argv)
     try:
-        database = load(*arguments.specs)
+        project = open_project(arguments, with_cpus=not arguments.cpu)
     except VmcscError as error:
-        print_findings(error.diagnostics, sys.stdout, format=arguments.format, color=arguments.color)
-        put(f"vmcsc: error: {error}\n", sys.stderr)
-        return 2
-    named = NamedPolicies(database)
-    diagnostics = Diagnostics()
+        return print_failure(error, sys.stdout, format=arguments.format, color=arguments.color)
+    named = NamedPolicies(project.database)
+    diagnostics = Diagnostics(found=list(project.findings))
     for name in arguments.policies:
         source = named.find(name, diagnostics)
         if source is not None:
-            diagnostics.extend(compile(source, arguments.cpu or None, database).diagnostics)
+            result = project.compile(source, arguments.cpu)
+            diagnostics.extend(result.diagnostics)
+            diagnostics.suppressed += result.suppressed
     found = distinct(diagnostics)
     print_findings(
         found,
@@ -36,22 +36,27 @@ def run(argv: Sequence[str]) -> int:
         format=arguments.format,
         color=arguments.color,
         suppressed=diagnostics.suppressed,
-        database=database,
+        database=project.database,
     )
     put(f"{counted(len(arguments.policies), 'policy')}, {summary(found)}\n", sys.stderr)
-    return exit_code(found)
+    return exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
     parser = Parser(
         "check",
         "Compile policies, for the CPUs that they name or those given, and print what is wrong with them.\n"
-        "Findings go to standard output. Exit code 1 if there are errors, 2 if something cannot be read.",
+        "Where neither says a CPU, those of the settings are taken, or else only what no CPU could grant is\n"
+        "an error. Findings go to standard output, how many there are to standard error. A comment\n"
+        "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.",
         "vmcsc check kvm-classic --cpu ice_lake_i7_1065g7",
+        FINDINGS,
+        SETTINGS,
     )
     parser.add_argument("policies", nargs="+", metavar="POLICY", help=POLICY_HELP)
     add_cpus(parser)
     add_specs(parser)
     add_format(parser, FORMATS, "full", "how findings are printed")
     add_color(parser)
+    add_strictness(parser)
     return parser

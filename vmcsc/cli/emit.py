@@ -6,18 +6,20 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from vmcsc import codes
-from vmcsc.backend import Artifact, Backend, get
-from vmcsc.cli.findings import exit_code, print_findings
+from vmcsc.backend import Artifact, Backend, backends, get
+from vmcsc.cli.findings import exit_code, print_failure, print_findings
 from vmcsc.cli.output import write_whole
-from vmcsc.cli.parser import Parser, add_color, add_cpus, add_format, add_specs
+from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_cpus, add_format, add_specs, add_strictness
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
+from vmcsc.cli.project import open_project
 from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics
-from vmcsc.pipeline import compile, load
+from vmcsc.errors import VmcscError
 from vmcsc.report import FORMATS
 from vmcsc.report.cells import visible
 
@@ -25,22 +27,33 @@ from vmcsc.report.cells import visible
 def run(argv: Sequence[str]) -> int:
     name = _named_backend(argv)
     backend = None if name is None else get(name)
-    parser = _parser(name, backend)
-    arguments = parser.parse_args(argv)
+    chosen = parser(name, backend)
+    arguments = chosen.parse_args(argv)
     if backend is None:  # -h was given in its place, or nothing, and the parser has said so
-        parser.error("a back end is needed")
-    database = load(*arguments.specs)
-    diagnostics = Diagnostics()
-    source = NamedPolicies(database).find(arguments.policy, diagnostics)
+        chosen.error("a back end is needed")
+    try:
+        project = open_project(arguments, with_cpus=not arguments.cpu)
+    except VmcscError as error:
+        return print_failure(error, format=arguments.format, color=arguments.color)
+    diagnostics = Diagnostics(found=list(project.findings))
+    source = NamedPolicies(project.database).find(arguments.policy, diagnostics)
     if source is not None:
-        result = compile(source, arguments.cpu or None, database)
+        result = project.compile(source, arguments.cpu)
         diagnostics.extend(result.diagnostics)
-        if result.ok:
+        diagnostics.suppressed += result.suppressed
+        if result.ok and not exit_code(result.diagnostics, strict=arguments.strict):
             artifacts = backend.emit(list(result.by_cpu.values()), _options(backend, arguments))
             _write(artifacts, arguments.output, diagnostics)
     found = diagnostics.found
-    print_findings(found, sys.stderr, format=arguments.format, color=arguments.color, database=database)
-    return exit_code(found)
+    print_findings(
+        found,
+        sys.stderr,
+        format=arguments.format,
+        color=arguments.color,
+        suppressed=diagnostics.suppressed,
+        database=project.database,
+    )
+    return exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
 
 
 def _write(artifacts: Sequence[Artifact], output: str | None, diagnostics: Diagnostics) -> None:
@@ -85,14 +98,26 @@ def _named_backend(argv: Sequence[str]) -> str | None:
     return name
 
 
-def _parser(name: str | None, backend: Backend | None) -> Parser:
-    about = "" if backend is None else f"\n{name}: {visible(backend.summary)}"
+def variants() -> dict[str, Parser]:
+    """The parser for each back end, with the options of its own."""
+    found = {}
+    for name in backends():
+        with suppress(VmcscError):  # one that does not load has no options
+            found[name] = parser(name, get(name))
+    return found
+
+
+def parser(name: str | None = None, backend: Backend | None = None) -> Parser:
+    about = "" if backend is None else f"\n\n{name}: {visible(backend.summary)}"
     parser = Parser(
         "emit",
         "Compile a policy and print, or write to a file, what a back end makes of it.\n"
-        "Nothing is written if there are errors. Findings go to standard error; exit codes as for check.\n"
-        f"Options of a back end stand behind its name; `vmcsc emit BACKEND --help` shows them.{about}",
+        "Nothing is written if there are errors. A file is replaced as a whole or not at all. Findings go to\n"
+        "standard error. Options of a back end stand behind its name; `vmcsc emit BACKEND --help` shows them."
+        f"{about}",
         "vmcsc emit c-header kvm-classic --cpu ice_lake_i7_1065g7 -o vmcs.h",
+        FINDINGS,
+        SETTINGS,
     )
     parser.add_argument("backend", metavar="BACKEND", help="what to make; `vmcsc backends` lists them")
     parser.add_argument("policy", metavar="POLICY", help=POLICY_HELP)
@@ -113,6 +138,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add_specs(parser)
     add_format(parser, FORMATS, "full", "how findings are printed")
     add_color(parser)
+    add_strictness(parser)
 
 
 def _add_option(group: Any, field: dataclasses.Field[Any], type_: Any) -> None:

@@ -9,10 +9,14 @@ from collections.abc import Iterator, Sequence
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import KINDS, Meaning, look_up, similar
-from vmcsc.cli.meaning import Description, describe
-from vmcsc.cli.parser import Parser, add_color, add_format, add_specs
+from vmcsc.capabilities.census import varies
+from vmcsc.capabilities.cpu import Cpu
+from vmcsc.capabilities.readers import read_cpu, shipped_cpus
+from vmcsc.cli.meaning import Description, Labelled, describe
+from vmcsc.cli.parser import SETTINGS, Parser, add_color, add_format, add_specs
+from vmcsc.cli.project import open_project
 from vmcsc.cli.terminal import columns, put, use_color
-from vmcsc.pipeline import load
+from vmcsc.diagnostic import Diagnostics
 from vmcsc.report.cells import visible
 from vmcsc.report.style import paint
 
@@ -20,10 +24,11 @@ _MAX_WIDTH = 100
 
 
 def run(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_intermixed_args(argv)
-    database = load(*arguments.specs)
+    arguments = parser().parse_intermixed_args(argv)
+    database = open_project(arguments).database
     found, unknown = _meanings(arguments.words, arguments.kind, database)
-    described = [describe(meaning, database) for meaning in found]
+    cpus = _shipped(database) if any(varies(meaning.entry, meaning.owner) for meaning in found) else []
+    described = [describe(meaning, database, cpus) for meaning in found]
     if arguments.format == "json":
         listed = [description.as_json() for description in described]
         put(json.dumps({"version": 1, "meanings": listed}, indent=2) + "\n", sys.stdout)
@@ -33,6 +38,12 @@ def run(argv: Sequence[str]) -> int:
     for word in unknown:
         put(_nothing(word, arguments.kind, database), sys.stderr)
     return 2 if unknown else 0
+
+
+def _shipped(database: Database) -> list[Cpu]:
+    """The CPUs that are known by name; one that is wrong is left to `vmcsc specs`."""
+    read = [read_cpu(name, database, Diagnostics()) for name in shipped_cpus(database)]
+    return [cpu for cpu in read if cpu is not None]
 
 
 def _meanings(words: Sequence[str], kind: str | None, database: Database) -> tuple[list[Meaning], list[str]]:
@@ -68,14 +79,24 @@ def _text(description: Description, width: int | None, color: bool) -> str:
 
 
 def _facts(description: Description, width: int | None, color: bool) -> Iterator[str]:
-    wide = max((len(label) for label, _ in description.facts), default=0)
+    facts = [*description.facts, *_on_cpus(description)]
+    wide = max((len(label) for label, _ in facts), default=0)
     indent = " " * (wide + 4)
-    for label, value in description.facts:
+    for label, value in facts:
         values = [value] if isinstance(value, str) else value
         for index, one in enumerate(values):
             first = f"  {'' if index else label:{wide}}  "
             head, *rest = _filled(visible(one), first, indent, width)
             yield from (paint("label", head[: len(first)], color) + head[len(first) :], *rest)
+
+
+def _on_cpus(description: Description) -> Iterator[Labelled]:
+    """What holds on which of the CPUs that are known by name."""
+    if len(description.cpus) == 1:
+        what, names = description.cpus[0]
+        yield "CPUs", f"{what} on all {len(names)}"
+    elif description.cpus:
+        yield "CPUs", [f"{what} on {', '.join(names)}" for what, names in description.cpus]
 
 
 def _filled(text: str, first: str, further: str, width: int | None) -> list[str]:
@@ -99,18 +120,19 @@ def _bit_table(description: Description, width: int | None, color: bool) -> str:
     return textwrap.indent(text, "  ")
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
     parser = Parser(
         "explain",
         "Say what a name, a number or a diagnostic code means: controls, fields (also by encoding), MSRs\n"
         "(also by index), exit reasons, instruction errors, exceptions, layouts, processor facts, rules.\n"
         "A number may have several meanings; all are given. Upper and lower case, blanks and punctuation\n"
-        "do not matter.\n"
-        "Exit code 2 if a word means nothing.",
+        "do not matter.",
         "vmcsc explain enable_ept 0x4002 33 VMX3001",
+        "exit status:\n  0  everything has a meaning\n  2  a word means nothing, or wrong use\n",
+        SETTINGS,
     )
     parser.add_argument("words", nargs="+", metavar="NAME|NUMBER", help="such as enable_ept, 0x4002, 4002H or 16386")
-    parser.add_argument("--kind", choices=KINDS, help="only meanings of this kind")
+    parser.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"only meanings of this kind: {', '.join(KINDS)}")
     add_specs(parser)
     add_format(parser, ("text", "json"), "text", "how meanings are printed")
     add_color(parser)

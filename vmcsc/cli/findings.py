@@ -8,21 +8,34 @@ from typing import TextIO
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.model import CodeText
+from vmcsc.cli.config import project_root
 from vmcsc.cli.terminal import put, use_color
 from vmcsc.diagnostic import Diagnostic, Severity
-from vmcsc.report import render
+from vmcsc.report import TEXTS, render
 from vmcsc.report.cells import visible
 
-_UNUSABLE = frozenset({codes.UNREADABLE.id, codes.CPU_UNREADABLE.id, codes.CANNOT_WRITE.id})
+_UNUSABLE = frozenset(
+    {codes.UNREADABLE.id, codes.CPU_UNREADABLE.id, codes.SOURCE_UNAVAILABLE.id, codes.CANNOT_WRITE.id}
+)
 _NOT_FOUND = frozenset({codes.POLICY_NOT_FOUND.id, codes.UNKNOWN_CPU.id})
 
 
-def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """0 without errors; 2 if a file cannot be read or written or an argument names nothing; else 1."""
-    errors = [diagnostic for diagnostic in diagnostics if diagnostic.severity is Severity.ERROR]
-    if any(error.code in _UNUSABLE or (error.code in _NOT_FOUND and error.span is None) for error in errors):
+def exit_code(diagnostics: Iterable[Diagnostic], *, strict: bool = False, exit_zero: bool = False) -> int:
+    """0 without errors; 2 if a file cannot be read or written or an argument names nothing; else 1.
+
+    `strict`: warnings, and notes that something is undetermined, count as errors. `exit_zero`: 0 instead of 1.
+    """
+    failures = [diagnostic for diagnostic in diagnostics if _fails(diagnostic, strict)]
+    if any(failure.code in _UNUSABLE or (failure.code in _NOT_FOUND and failure.span is None) for failure in failures):
         return 2
-    return 1 if errors else 0
+    return 1 if failures and not exit_zero else 0
+
+
+def _fails(diagnostic: Diagnostic, strict: bool) -> bool:
+    if diagnostic.severity is Severity.ERROR:
+        return True
+    return strict and (diagnostic.severity is Severity.WARNING or diagnostic.code in codes.UNDETERMINED)
 
 
 def print_findings(
@@ -34,19 +47,36 @@ def print_findings(
     suppressed: int = 0,
     database: Database | None = None,
 ) -> None:
-    """Print to `stream`; `color` is the value of --color, and `database` names the codes of rules."""
-    names = {} if database is None else {rule.code: rule.id for rule in database.rules}
-    text = render(diagnostics, format, use_color(color, stream), suppressed=suppressed, names=names)
+    """Print to `stream`; `color` is the value of --color, and `database` says what the codes mean."""
+    for_people = format in TEXTS
+    text = render(
+        diagnostics,
+        format,
+        use_color(color, stream),
+        suppressed=suppressed,
+        texts=None if for_people or database is None else _texts(database),
+        root=None if for_people else project_root(),
+    )
     put(text, stream)
 
 
-def print_failure(error: Exception) -> None:
-    """Print why the library could not be used: its findings, or its sentence."""
+def _texts(database: Database) -> dict[str, CodeText]:
+    """What every code means, those of rules included."""
+    texts = {}
+    for rule in database.rules:
+        explanation = rule.why if rule.hint is None else f"{rule.why} {rule.hint}"
+        summary = f"{rule.id.replace('-', ' ').capitalize()}."
+        texts[rule.code] = CodeText(rule.code, rule.id, Severity.ERROR.value, summary, explanation)
+    return {**texts, **{text.code: text for text in database.codes.values()}}
+
+
+def print_failure(error: Exception, stream: TextIO | None = None, *, format: str = "full", color: str = "auto") -> int:
+    """Print why the library could not be used, its findings (to `stream`) and its sentence; return the exit code."""
     diagnostics: tuple[Diagnostic, ...] = tuple(getattr(error, "diagnostics", ()))
-    if diagnostics:
-        print_findings(diagnostics, sys.stderr)
-    else:
-        put(f"vmcsc: error: {visible(str(error))}\n", sys.stderr)
+    if diagnostics or format not in TEXTS:
+        print_findings(diagnostics, stream or sys.stderr, format=format, color=color)
+    put(f"vmcsc: error: {visible(str(error))}\n", sys.stderr)
+    return 2
 
 
 def distinct(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -10,19 +10,29 @@ from typing import Any
 from vmcsc.architecture import model
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import Meaning, bits_of
+from vmcsc.capabilities.census import Census, census
+from vmcsc.capabilities.cpu import Cpu
+from vmcsc.capabilities.settings import places
+from vmcsc.diagnostic import Diagnostics
+from vmcsc.expression import nodes
+from vmcsc.resolve.rules import bind_rule_part
 
 Labelled = tuple[str, str | list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`facts` are labelled lines, `paragraphs` the text (the summary first), `bits` the rows of a table."""
+    """`facts` are labelled lines, `paragraphs` the text (the summary first), `bits` the rows of a table.
+
+    `cpus` says what holds of the entry on which processors.
+    """
 
     kind: str
     name: str
     facts: Sequence[Labelled]
     paragraphs: Sequence[str]
     bits: Sequence[tuple[str, str, str]] = ()
+    cpus: Census = ()
 
     def as_json(self) -> dict[str, Any]:
         summary, *further = self.paragraphs or [""]
@@ -33,14 +43,22 @@ class Description:
             "text": list(further),
             "facts": {label.replace(" ", "_"): value for label, value in self.facts},
             "bits": [{"bits": place, "name": name, "summary": text} for place, name, text in self.bits],
+            "cpus": [{"what": what, "on": list(names)} for what, names in self.cpus],
         }
 
 
-def describe(meaning: Meaning, database: Database) -> Description:
-    """Everything that the specs say of the entry."""
+def describe(meaning: Meaning, database: Database, cpus: Sequence[Cpu] = ()) -> Description:
+    """Everything that the specs say of the entry, and what holds of it on `cpus`."""
     facts, paragraphs, bits = _DESCRIBERS[type(meaning.entry)](meaning, meaning.entry, database)
     kept = [(label, value) for label, value in facts if value]
-    return Description(meaning.kind, meaning.name, kept, [text for text in paragraphs if text], list(bits))
+    return Description(
+        meaning.kind,
+        meaning.name,
+        kept,
+        [text for text in paragraphs if text],
+        list(bits),
+        census(database, cpus, meaning.entry, meaning.owner),
+    )
 
 
 _Parts = tuple[Iterable[Labelled], Iterable[str], Iterable[tuple[str, str, str]]]
@@ -117,7 +135,8 @@ def _field(meaning: Meaning, field: model.Field, database: Database) -> _Parts:
         ("layout", field.layout or ""),
         *_context(field),
     ]
-    bits = _bits(bits_of(database, field)) if word is None else _controls(word)
+    layout = database.layout_of(field)
+    bits = _controls(word) if word is not None else () if layout is None else _all_bits(layout)
     return facts, [field.summary], bits
 
 
@@ -162,7 +181,7 @@ def _exit_reason(_meaning: Meaning, reason: model.ExitReason, database: Database
         ("qualification", "" if layout is None else layout.name),
         *_context(reason),
     ]
-    return facts, [reason.summary], () if layout is None else _bits(layout.bits)
+    return facts, [reason.summary], () if layout is None else _all_bits(layout)
 
 
 def _instruction_error(_meaning: Meaning, error: model.InstructionError, _database: Database) -> _Parts:
@@ -206,13 +225,15 @@ def _layout(_meaning: Meaning, layout: model.Layout, database: Database) -> _Par
         ("fields", ", ".join(users)),
         *_context(layout),
     ]
-    return facts, [layout.summary], _bits(layout.bits)
+    return facts, [layout.summary], _all_bits(layout)
 
 
 def _bit_range(meaning: Meaning, bits: model.Bits, _database: Database) -> _Parts:
     owner = "" if meaning.owner is None else f" of {meaning.owner.name}"
     facts: list[Labelled] = [
         ("SDM", bits.sdm),
+        ("QEMU", bits.qemu or ""),
+        ("libvirt", bits.libvirt or ""),
         ("bits", f"{bits.place} ({bits.mask:#x}){owner}"),
         ("values", [f"{number}: {name}" for name, number in bits.values.items()]),
         ("status", "" if bits.status == "sdm" else bits.status),
@@ -231,7 +252,7 @@ def _processor_fact(_meaning: Meaning, fact: model.Fact, _database: Database) ->
     return facts, [fact.summary], ()
 
 
-def _rule(_meaning: Meaning, rule: model.Rule, _database: Database) -> _Parts:
+def _rule(_meaning: Meaning, rule: model.Rule, database: Database) -> _Parts:
     facts: list[Labelled] = [
         ("code", rule.code),
         ("when", rule.when or "always"),
@@ -240,7 +261,25 @@ def _rule(_meaning: Meaning, rule: model.Rule, _database: Database) -> _Parts:
         ("help", rule.hint or ""),
         ("section", f'SDM, "{rule.section}"'),
     ]
-    return facts, [rule.why], ()
+    return facts, [rule.why], _bits_read(rule, database)
+
+
+def _bits_read(rule: model.Rule, database: Database) -> Iterator[tuple[str, str, str]]:
+    """The bits that the rule is about, in the order in which it names them."""
+    parts = [bind_rule_part(text, database, Diagnostics()) for text in (rule.when, rule.require) if text is not None]
+    leaves = dict.fromkeys(leaf for part in parts if part is not None for leaf in nodes.leaves(part))
+    for leaf in leaves:
+        match leaf:
+            case nodes.ControlBit(control=control):
+                yield str(control.bit), control.path, control.summary
+            case nodes.Supported(control=control) | nodes.Forced(control=control):
+                yield str(control.bit), f"{control.path} (what the CPU allows)", control.summary
+            case nodes.MsrBits(msr=msr, low=low):
+                about = next((bits for bits in msr.bits if bits.low == low and bits.width == leaf.width), None)
+                place = f"{low + leaf.width - 1}:{low}" if about is None else about.place
+                yield place, msr.name if about is None else f"{msr.name}.{about.name}", (about or msr).summary
+            case nodes.CpuFact(fact=fact):
+                yield "", f"cpu.{fact.name}", fact.summary
 
 
 def _code(_meaning: Meaning, code: model.CodeText, _database: Database) -> _Parts:
@@ -253,27 +292,24 @@ def _code(_meaning: Meaning, code: model.CodeText, _database: Database) -> _Part
     return facts, [code.summary, code.explanation], ()
 
 
+def _all_bits(layout: model.Layout) -> list[tuple[str, str, str]]:
+    """Every bit of a layout from the lowest up, those without a name too."""
+    rows = [(_lowest(place), (place, name, text)) for place, name, text in _bits(layout.bits)]
+    for mask, text in ((layout.reserved, "reserved"), (layout.fixed_1, "reserved, always 1")):
+        rows += [(_lowest(place), (place, "", text)) for place in places(mask).split(", ") if place]
+    return [row for _, row in sorted(rows)]
+
+
+def _lowest(place: str) -> int:
+    return int(place.rpartition(":")[2])
+
+
 def _bits(bits: Iterable[model.Bits]) -> Iterator[tuple[str, str, str]]:
     """Place, name and meaning of each range, with the values that have names."""
     for one in bits:
         values = ", ".join(f"{number} {name}" for name, number in one.values.items())
         text = one.summary or one.sdm
         yield one.place, one.name, f"{text.rstrip('.')}: {values}" if values else text
-
-
-def places(mask: int) -> str:
-    """The bits of `mask` as the SDM writes them: `63:32, 15`."""
-    found: list[str] = []
-    bit = mask.bit_length() - 1
-    while bit >= 0:
-        if not mask >> bit & 1:
-            bit -= 1
-            continue
-        high = bit
-        while bit >= 0 and mask >> bit & 1:
-            bit -= 1
-        found.append(str(high) if high == bit + 1 else f"{high}:{bit + 1}")
-    return ", ".join(found)
 
 
 _DESCRIBERS: dict[type, Callable[[Meaning, Any, Database], _Parts]] = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import groupby
 from typing import NoReturn
 
 from vmcsc.report.cells import visible
@@ -12,15 +14,43 @@ from vmcsc.report.cells import visible
 _UNRECOGNIZED = "unrecognized arguments: "
 
 
-class Parser(argparse.ArgumentParser):
-    """The parser of one command, with one example in its help. Wrong use exits with 2."""
+FINDINGS = (
+    "exit status:\n"
+    "  0  nothing is wrong; notes and warnings are fine, unless --strict is given\n"
+    "  1  there are errors\n"
+    "  2  wrong use, or something that cannot be read or written\n"
+)
+"""What the commands that print findings exit with."""
 
-    def __init__(self, command: str, description: str, example: str, *, add_help: bool = True) -> None:
+SETTINGS = (
+    "settings:\n"
+    "  The nearest vmcsc.toml, or pyproject.toml with [tool.vmcsc], from here\n"
+    "  upwards, or the file that the variable VMCSC_CONFIG names, may set cpus,\n"
+    "  specs, search and ignore. The command line wins.\n"
+)
+"""Where the commands that load the specs have their settings from."""
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Fills paragraphs to the width of the terminal; indented lines stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        filled: list[str] = []
+        for raw, group in groupby(text.split("\n"), key=lambda line: not line or line.startswith("  ")):
+            lines = list(group)
+            filled += lines if raw else textwrap.wrap(" ".join(lines), width)
+        return "\n".join(f"{indent}{line}" for line in filled)
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command, with `sections` and one example below its options. Wrong use exits with 2."""
+
+    def __init__(self, command: str, description: str, example: str, *sections: str, add_help: bool = True) -> None:
         super().__init__(
             prog=f"vmcsc {command}",
             description=description,
-            epilog=f"example:\n  {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog="\n".join([*sections, f"example:\n  {example}"]),
+            formatter_class=_Formatter,
             allow_abbrev=False,
             add_help=add_help,
         )
@@ -42,8 +72,9 @@ def add_cpus(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME|FILE",
-        help="a CPU to compile for: a name that `vmcsc cpu list` prints, or a file with its capability MSRs"
-        " in YAML or JSON; may be repeated, and replaces the CPUs that the policy names",
+        help="a CPU to compile for: a name that `vmcsc cpu list` prints, a file with its capability MSRs (YAML, JSON,"
+        " or the output of rdmsr, vmxcap, QEMU or libvirt), `live` for this machine, or `kvm` for what KVM on it offers"
+        " to guests; may be repeated, and replaces the CPUs that the policy names",
     )
 
 
@@ -53,12 +84,24 @@ def add_specs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a folder of further specs, CPUs and policies; may be repeated",
+        help="a folder of further specs, CPUs and policies; may be repeated, and replaces those of the settings",
     )
 
 
 def add_format(parser: argparse.ArgumentParser, choices: Sequence[str], default: str, help: str) -> None:
-    parser.add_argument("--format", choices=choices, default=default, help=f"{help} (default: {default})")
+    listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    parser.add_argument(
+        "--format", choices=choices, default=default, metavar="FORMAT", help=f"{help}: {listed} (default: {default})"
+    )
+
+
+def add_strictness(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="let warnings, and notes that something cannot be decided, count as errors",
+    )
+    parser.add_argument("--exit-zero", action="store_true", help="exit with 0 where it would be 1")
 
 
 def add_color(parser: argparse.ArgumentParser) -> None:
@@ -66,5 +109,7 @@ def add_color(parser: argparse.ArgumentParser) -> None:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="whether to use colours (default: auto: on a terminal, unless NO_COLOR or FORCE_COLOR is set)",
+        metavar="WHEN",
+        help="whether to use colours: auto, always or never (default: auto, which goes by FORCE_COLOR, NO_COLOR and"
+        " whether the output is a terminal)",
     )

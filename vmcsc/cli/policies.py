@@ -39,7 +39,7 @@ class NamedPolicies:
     def _standard_input(self, diagnostics: Diagnostics) -> Source | None:
         if self._input is None:
             try:
-                self._input = _read_standard_input()
+                self._input = read_standard_input()
             except UnreadableText as error:
                 message = f"standard input cannot be read: {error.reason}"
                 diagnostics.report(codes.UNREADABLE, message, error.span)
@@ -58,13 +58,14 @@ def _plain(name: str) -> str:
     return name.replace("-", "_").replace(".", "_")
 
 
-def _read_standard_input() -> Source:
+def read_standard_input(name: str = "<stdin>") -> Source:
+    """Standard input as a source called `name`. Raises `UnreadableText`."""
     if sys.stdin is None:
         raise UnreadableText("it is closed")
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:  # a test or a program has put a text there
-        return refuse_deceptive(Source("<stdin>", sys.stdin.read(MAX_BYTES + 1)))
+        return refuse_deceptive(Source(name, sys.stdin.read(MAX_BYTES + 1)))
     try:
-        return source_of_bytes(stream.read(MAX_BYTES + 1), "<stdin>")
+        return source_of_bytes(stream.read(MAX_BYTES + 1), name)
     except OSError as error:
         raise UnreadableText(error.strerror or "it cannot be read") from error

@@ -6,31 +6,43 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
 from vmcsc.capabilities.readers import read_cpu
-from vmcsc.cli.findings import counted, distinct, exit_code, print_findings, summary
-from vmcsc.cli.parser import Parser, add_color, add_format
+from vmcsc.cli.config import read_config
+from vmcsc.cli.findings import counted, distinct, exit_code, print_failure, print_findings, summary
+from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_format, add_strictness
+from vmcsc.cli.project import Project, folders_of, ignored_codes, refuse
 from vmcsc.cli.terminal import put
-from vmcsc.diagnostic import Diagnostics, Severity
+from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
+from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
-from vmcsc.pipeline import compile
-from vmcsc.report import FORMATS
+from vmcsc.report import FORMATS, TEXTS
 
 
 def run(argv: Sequence[str]) -> int:
-    parser = _parser()
-    arguments = parser.parse_intermixed_args(argv)
+    arguments = (chosen := parser()).parse_intermixed_args(argv)
     folders = [Path(folder) for folder in arguments.folders]
     for folder in folders:
         if not folder.is_dir():
-            parser.error(f"{folder} is not a folder")
+            chosen.error(f"{folder} is not a folder")
     diagnostics = Diagnostics()
+    try:
+        config = read_config(diagnostics)
+        folders = folders or folders_of(config, "specs", diagnostics)
+        search = folders_of(config, "search", diagnostics)
+        refuse(diagnostics)
+    except VmcscError as error:
+        return print_failure(error, sys.stdout, format=arguments.format, color=arguments.color)
     database = load_specs(folders, diagnostics, check_shipped=True)
     if database is not None:
         check_conditions(database, diagnostics)
-    counts = [] if database is None else [*_entries(database), *_separate(database, diagnostics)]
-    found = [finding for finding in distinct(diagnostics) if finding.severity is not Severity.NOTE]
+    counts = []
+    if database is not None:
+        project = Project(database, search=search, ignore=ignored_codes(config, database, diagnostics))
+        counts = [*_entries(database), *_separate(project, diagnostics)]
+    found = [finding for finding in distinct(diagnostics) if _matters(finding, strict=arguments.strict)]
     print_findings(
         found,
         sys.stdout,
@@ -39,10 +51,16 @@ def run(argv: Sequence[str]) -> int:
         suppressed=diagnostics.suppressed,
         database=database,
     )
-    if not diagnostics.failed and database is not None and arguments.format != "json":
+    if not diagnostics.failed and database is not None and arguments.format in TEXTS:
         put(f"specs {database.version}: {', '.join(counts)}\n", sys.stdout)
     put(f"{counted(1 + len(folders), 'folder')}, {summary(found)}\n", sys.stderr)
-    return 1 if exit_code(found) else 0
+    code = exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
+    return 1 if code and not arguments.exit_zero else 0  # an unreadable spec is what this command looks for
+
+
+def _matters(finding: Diagnostic, *, strict: bool) -> bool:
+    """Notes say what a policy's author has to know of a CPU, and nothing of the specs."""
+    return finding.severity is not Severity.NOTE or (strict and finding.code in codes.UNDETERMINED)
 
 
 def _entries(database: Database) -> list[str]:
@@ -61,26 +79,33 @@ def _entries(database: Database) -> list[str]:
     ]
 
 
-def _separate(database: Database, diagnostics: Diagnostics) -> list[str]:
+def _separate(project: Project, diagnostics: Diagnostics) -> list[str]:
     """Read every CPU and compile every policy of the folders, also where a later one hides it."""
+    database = project.database
     cpus = [path for folder in database.folders for path in sorted((folder / "cpus").glob("*.yaml"))]
     policies = [path for folder in database.folders for path in sorted((folder / "policies").glob("*.vmcs"))]
     for path in cpus:
         read_cpu(str(path), database, diagnostics)
     for path in policies:
-        diagnostics.extend(compile(path, database=database).diagnostics)
+        result = project.compile(path)
+        diagnostics.extend(result.diagnostics)
+        diagnostics.suppressed += result.suppressed
     return [counted(len(cpus), "CPU"), counted(len(policies), "policy")]
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
     parser = Parser(
         "specs",
         "Validate the shipped specs and folders of further ones, with their CPUs and policies: against\n"
-        "their schemas, against each other, and each policy against the CPUs that it names.",
+        "their schemas, against each other, and each policy against the CPUs that it names. Notes are left\n"
+        "out, but for those that --strict counts.",
         "vmcsc specs our-specs/",
+        FINDINGS,
+        SETTINGS,
     )
-    help = "a folder of specs that adds to the shipped ones"
+    help = "a folder of specs that adds to the shipped ones (default: those of the settings)"
     parser.add_argument("folders", nargs="*", metavar="DIR", help=help)
     add_format(parser, FORMATS, "full", "how findings are printed")
     add_color(parser)
+    add_strictness(parser)
     return parser

@@ -6,6 +6,8 @@ import os
 import shutil
 from typing import TextIO
 
+from vmcsc.report.cells import visible_lines
+
 
 def use_color(choice: str, stream: TextIO | None) -> bool:
     """Whether to colour `stream`: the option decides, else FORCE_COLOR, else NO_COLOR, else the terminal."""
@@ -15,15 +17,15 @@ def use_color(choice: str, stream: TextIO | None) -> bool:
         return True
     if os.environ.get("NO_COLOR"):
         return False
-    return _is_terminal(stream) and os.environ.get("TERM") != "dumb"
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def columns(stream: TextIO | None) -> int | None:
     """The width of the terminal that `stream` is, None where it is none: there nothing is wrapped."""
-    return max(40, shutil.get_terminal_size().columns) if _is_terminal(stream) else None
+    return max(40, shutil.get_terminal_size().columns) if is_terminal(stream) else None
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
@@ -35,3 +37,14 @@ def put(text: str, stream: TextIO | None) -> None:
         stream.write(text)
     except UnicodeEncodeError:
         stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
+
+
+def put_exactly(text: str, stream: TextIO | None) -> None:
+    """Write `text` as UTF-8 whatever the stream's encoding is; a terminal gets what could command it escaped."""
+    binary = getattr(stream, "buffer", None)
+    if stream is None or binary is None or is_terminal(stream):
+        put(visible_lines(text) if is_terminal(stream) else text, stream)
+        return
+    stream.flush()
+    binary.write(text.encode("utf-8", "backslashreplace"))
+    binary.flush()

@@ -9,23 +9,23 @@ from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes
 from vmcsc.expression.bind import bind_condition
+from vmcsc.expression.rules import rule_scope
 from vmcsc.expression.scope import Scope
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 
 
 def check_conditions(database: Database, diagnostics: Diagnostics) -> None:
-    """Report every `exists`, `when` and `require` that cannot be bound.
+    """Report every expression of the specs that cannot be bound.
 
     The place is in the expression where the YAML has it as it is, else all of it.
     """
     bound: dict[str, nodes.Node] = {}
-    for kind, name, key, text in _conditions(database):
+    for kind, name, key, text, scope in _conditions(database):
         found = Diagnostics()
         written = database.origins.get((f"{kind}.{key}", name))
         in_place = written if written is not None and written.text == text else None  # not folded or quoted
         parsed = parse_expression(in_place.source if in_place else Source("<expression>", text), found, in_place)
-        scope = Scope(database, controls=kind == "checks")
         node = None if parsed is None else bind_condition(parsed, scope, found)
         if node is not None and kind == "msrs":
             bound[name] = node
@@ -38,16 +38,21 @@ def check_conditions(database: Database, diagnostics: Diagnostics) -> None:
         diagnostics.report(codes.SPEC_EXPRESSION, message, database.origins.get(("msrs", name)))
 
 
-def _conditions(database: Database) -> Iterator[tuple[str, str, str, str]]:
-    """Kind, name and key of each condition, and its text."""
+def _conditions(database: Database) -> Iterator[tuple[str, str, str, str, Scope]]:
+    """Kind, name and key of each condition, its text, and the names that it may use."""
+    plain = Scope(database)
     for kind, entries in (("fields", database.fields), ("controls", database.controls), ("msrs", database.msrs)):
         for name, entry in entries.items():
             if entry.exists is not None:
-                yield kind, name, "exists", entry.exists
+                yield kind, name, "exists", entry.exists, plain
+    for function in database.functions.values():
+        parameters = {name: nodes.Parameter(width, name) for name, width in function.parameters.items()}
+        yield "functions", function.name, "body", function.body, Scope(database, state=True, bound=parameters)
     for rule in database.rules:
+        scope = rule_scope(database, rule)
         if rule.when is not None:
-            yield "checks", rule.id, "when", rule.when
-        yield "checks", rule.id, "require", rule.require
+            yield "checks", rule.id, "when", rule.when, scope
+        yield "checks", rule.id, "require", rule.require, scope
 
 
 def _msrs_asked(node: nodes.Node, database: Database) -> Iterator[str]:

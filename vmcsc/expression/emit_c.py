@@ -11,7 +11,11 @@ LeafName = Callable[[nodes.Leaf], str]
 
 
 def emit_c(node: nodes.Node, leaf: LeafName) -> str:
-    """The C expression for `node`, of type `uint64_t`. Shifts need the functions `vmcsc_shift_left` and `_right`."""
+    """The C expression for `node`, of type `uint64_t`.
+
+    Shifts and comparisons need the functions `vmcsc_shift_left`, `vmcsc_shift_right`, `vmcsc_equal` and `vmcsc_less`:
+    a shift by 64 is undefined in C, and compilers warn of comparisons whose outcome they foresee.
+    """
     match node:
         case nodes.Constant():
             return constant(node.value)
@@ -26,7 +30,8 @@ def emit_c(node: nodes.Node, leaf: LeafName) -> str:
             both = f"({emit_c(node.left, leaf)} {node.operator} {emit_c(node.right, leaf)})"
             return both if node.operator in "&|^" else _cut(both, node.width)
         case nodes.Comparison():
-            return f"((uint64_t)({emit_c(node.left, leaf)} {node.operator} {emit_c(node.right, leaf)}))"
+            function = "vmcsc_equal" if node.operator == "==" else "vmcsc_less"
+            return f"{function}({emit_c(node.left, leaf)}, {emit_c(node.right, leaf)})"
         case nodes.Resize():
             return _cut(emit_c(node.operand, leaf), node.width)
         case nodes.BitSlice():

@@ -34,9 +34,21 @@ def evaluate(node: nodes.Node, read: Reader) -> Value:
             return value.invert(evaluate(node.operand, read))
         case nodes.Operation() | nodes.Comparison():
             return _OPERATIONS[node.operator](evaluate(node.left, read), evaluate(node.right, read))
+        case nodes.Fits():
+            return value.fits(evaluate(node.operand, read), *_limits(node, read))
+        case nodes.SignExtended():
+            return value.sign_extended(evaluate(node.operand, read), *_limits(node, read))
         case nodes.Resize():
             return evaluate(node.operand, read).resized(node.width)
         case nodes.BitSlice():
             return evaluate(node.operand, read).slice(node.low + node.width - 1, node.low)
         case _:
             raise TypeError(f"no value for {type(node).__name__}")
+
+
+def _limits(node: nodes.Fits | nodes.SignExtended, read: Reader) -> tuple[int, int]:
+    """The lowest and highest limit that the processor may have."""
+    limit = evaluate(node.limit, read)
+    if limit.is_known:
+        return limit.bits, limit.bits
+    return max(limit.lowest, node.lowest), min(limit.highest, node.highest)

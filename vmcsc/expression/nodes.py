@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from vmcsc.architecture.model import Control, Fact, Msr
+from vmcsc.architecture.model import Area, Control, ControlWord, Fact, Field, Msr, StateBits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,15 @@ class Constant(Node):
 
 @dataclass(frozen=True, slots=True)
 class Leaf(Node):
-    """Something that is read. `values` names some of its values, for comparisons."""
+    """Something that is read. `values` names some of its values, for comparisons; `written` is its name."""
 
     values: Mapping[str, int] = field(default_factory=dict, hash=False, kw_only=True)
+    written: str = field(default="", hash=False, compare=False, kw_only=True)
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What is read, so that leaves of different rules that read the same have the same key."""
+        return (id(self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,10 @@ class ControlBit(Leaf):
 
     control: Control
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("control", self.control.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Supported(Leaf):
@@ -41,12 +51,20 @@ class Supported(Leaf):
 
     control: Control
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("supported", self.control.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Forced(Leaf):
     """Whether a control must be 1."""
 
     control: Control
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("forced", self.control.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +74,27 @@ class MsrBits(Leaf):
     msr: Msr
     low: int
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("msr", self.msr.name, self.low, self.width)
+
 
 @dataclass(frozen=True, slots=True)
 class CpuFact(Leaf):
     fact: Fact
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("cpu", self.fact.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Leaf):
     name: str
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("parameter", self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +103,88 @@ class Operand(Leaf):
 
     name: str
     low: int
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("operand", self.name, self.low, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldBits(Leaf):
+    """Bits `low` and up of a VMCS field."""
+
+    field: Field
+    low: int
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("field", self.field.name, self.low, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedBits(Leaf):
+    """The bits of a control word that `must_be_1` (else: that may be 1), from the MSR that counts."""
+
+    word: ControlWord
+    must_be_1: bool
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("allowed", self.word.name, int(self.must_be_1))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorState(Leaf):
+    """Something of the processor's state when it enters."""
+
+    state: StateBits
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("processor", self.state.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementBits(Leaf):
+    """Bits `low` and up of the element of an area that a rule is about."""
+
+    area: Area
+    low: int
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("element", self.area.name, self.low, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Leaf):
+    """`width` bits of physical memory at `address`, little endian."""
+
+    address: Node
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("memory", id(self.address), self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Fits(Node):
+    """Whether `operand` has no bit at or above bit `limit`, which lies between `lowest` and `highest`."""
+
+    operand: Node
+    limit: Node
+    lowest: int
+    highest: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignExtended(Node):
+    """Whether the bits of `operand` from bit `limit` - 1 up are all alike; `limit` as in `Fits`."""
+
+    operand: Node
+    limit: Node
+    lowest: int
+    highest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +233,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return (operand,)
         case Operation(left=left, right=right) | Comparison(left=left, right=right):
             return (left, right)
+        case Fits(operand=operand, limit=limit) | SignExtended(operand=operand, limit=limit):
+            return (operand, limit)
+        case Memory(address=address):
+            return (address,)
         case _:
             return ()
 

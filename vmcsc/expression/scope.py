@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.model import Bits, Control
+from vmcsc.architecture.model import Area, Bits, Control, Field, Layout
 from vmcsc.diagnostic import Code
 from vmcsc.expression import nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Why a name means nothing here; `near` are the names among which the user's may be misspelt."""
+    """Why a name means nothing here; `near` are the names among which the user's may be misspelt.
+
+    `reported`: the mistake is another one, which was reported before.
+    """
 
     code: Code
     message: str
     near: tuple[str, ...] = ()
     help: str | None = None
+    reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,32 @@ class Scope:
     """The names of `database` that an expression may use.
 
     `controls`: whether the settings of controls may be read (rules may, policies may not). `parameters`: the width of
-    each. `operands`: what else may be read (an error code), by name with width and bits.
+    each. `state`: whether fields, memory and the processor's state may be read. `element`: the element of an area that
+    a rule is about, by the name it gives it. `bound`: names that stand for expressions already bound. `operands`: what else may be read (an error code), by name with width and bits. `later`: parameters that are
+    declared somewhere, perhaps further down. `broken`: names whose declaration is wrong, and reported.
     """
 
     database: Database
     controls: bool = False
     parameters: Mapping[str, int] = field(default_factory=dict)
     operands: Mapping[str, tuple[int, Mapping[str, Bits]]] = field(default_factory=dict)
+    later: Set[str] = frozenset()
+    broken: Set[str] = frozenset()
+    state: bool = False
+    element: tuple[str, Area] | None = None
+    bound: Mapping[str, nodes.Node] = field(default_factory=dict)
 
-    def resolve(self, parts: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+    def resolve(self, parts: tuple[str, ...]) -> nodes.Node | Unresolved:
         head, rest = parts[0], parts[1:]
+        if not rest and head in self.bound:
+            return self.bound[head]
         if not rest and head in self.parameters:
             return nodes.Parameter(self.parameters[head], head)
+        if head in self.broken:
+            return Unresolved(codes.UNKNOWN_NAME, f"`{head}` is not declared as it should be", reported=True)
+        if not rest and head in self.later:
+            message = f"the parameter `{head}` is declared further down"
+            return Unresolved(codes.UNKNOWN_NAME, message, help="declare it before it is used")
         if head in self.operands:
             return self._operand(head, rest)
         if head == "cpu":
@@ -47,7 +65,45 @@ class Scope:
             return self._msr(head, rest)
         if head in self.database.words and len(rest) == 1:
             return self._control(parts)
+        if self.state:
+            return self._state(head, rest)
         return self._nothing(parts)
+
+    def _state(self, head: str, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        """What only a rule may speak of."""
+        if self.element is not None and head == self.element[0]:
+            area = self.element[1]
+            return self._bits(head, nodes.ElementBits, area, area.size * 8, self.database.layouts[area.layout], rest)
+        if head == "processor" and rest:
+            state = self.database.state.get(".".join(rest))
+            if state is not None:
+                return nodes.ProcessorState(state.width, state, values=state.values)
+            known = tuple(f"processor.{name}" for name in self.database.state)
+            message = f"nothing of the processor's state is named `processor.{'.'.join(rest)}`"
+            return Unresolved(codes.UNKNOWN_NAME, message, known)
+        item = self.database.fields.get(head)
+        if item is not None:
+            return self._bits(head, nodes.FieldBits, item, item.width, self.database.layout_of(item), rest)
+        return self._nothing((head, *rest))
+
+    def _bits(
+        self,
+        head: str,
+        leaf: type[nodes.FieldBits] | type[nodes.ElementBits],
+        of: Field | Area,
+        width: int,
+        layout: Layout | None,
+        rest: tuple[str, ...],
+    ) -> nodes.Leaf | Unresolved:
+        """The whole of something, or the bits of its layout that `rest` names."""
+        if not rest:
+            return leaf(width, of, 0, written=head)  # type: ignore[arg-type]
+        named = {} if layout is None else layout.by_name
+        bits = named.get(".".join(rest))
+        if bits is None:
+            return Unresolved(codes.UNKNOWN_NAME, f"`{head}` has no bits named `{'.'.join(rest)}`", tuple(named))
+        written = f"{head}.{bits.name}"
+        return leaf(bits.width, of, bits.low, values=bits.values, written=written)  # type: ignore[arg-type]
 
     def control(self, parts: tuple[str, ...]) -> Control | Unresolved:
         """The control that `parts` names, by its path or by a bare name that only one word has."""
@@ -80,6 +136,10 @@ class Scope:
 
     def _fact(self, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
         fact = self.database.facts.get(".".join(rest))
+        if not rest:
+            return Unresolved(
+                codes.UNKNOWN_NAME, "`cpu` alone is no value", help="write a fact of it, as in `cpu.NAME`"
+            )
         if fact is None:
             message = f"nothing is known of processors by the name `cpu.{'.'.join(rest)}`"
             return Unresolved(codes.UNKNOWN_NAME, message, tuple(f"cpu.{name}" for name in self.database.facts))
@@ -94,9 +154,7 @@ class Scope:
             return nodes.MsrBits(64, msr, 0)
         bits = msr.by_name.get(".".join(rest))
         if bits is None:
-            return Unresolved(
-                codes.UNKNOWN_NAME, f"{msr.sdm} has no bits named `{'.'.join(rest)}`", tuple(msr.by_name)
-            )
+            return Unresolved(codes.UNKNOWN_NAME, f"{msr.sdm} has no bits named `{'.'.join(rest)}`", tuple(msr.by_name))
         return nodes.MsrBits(bits.width, msr, bits.low, values=bits.values)
 
     def _control(self, parts: tuple[str, ...]) -> nodes.Leaf | Unresolved:
@@ -109,6 +167,9 @@ class Scope:
 
     def _nothing(self, parts: tuple[str, ...]) -> Unresolved:
         text = ".".join(parts)
+        if text in self.database.words:
+            help = f"name a control of it, as in `supported({text}.NAME)`"
+            return Unresolved(codes.UNKNOWN_NAME, f"`{text}` is a control word and has no value here", help=help)
         if not self.controls and parts[0] in self.database.controls_by_name:
             return self._resolved_value(text, f"ask `supported({text})` instead")
         if parts[0] in self.database.fields:
@@ -128,3 +189,6 @@ class Scope:
         yield from (f"cpu.{name}" for name in self.database.facts)
         if self.controls:
             yield from self.database.controls
+        if self.state:
+            yield from self.database.fields
+            yield from (f"processor.{name}" for name in self.database.state)

@@ -79,6 +79,11 @@ def truth(value: bool | None) -> Value:
     return MAYBE if value is None else TRUE if value else FALSE
 
 
+def common(a: Value, b: Value) -> Value:
+    """What holds whichever of both is the case."""
+    return Value(a.width, a.bits, a.known & b.known & ~(a.bits ^ b.bits))
+
+
 def invert(a: Value) -> Value:
     return Value(a.width, ~a.bits, a.known)
 
@@ -146,3 +151,24 @@ def less(a: Value, b: Value) -> Value:
     if a.highest < b.lowest:
         return TRUE
     return FALSE if a.lowest >= b.highest else MAYBE
+
+
+def fits(a: Value, lowest: int, highest: int) -> Value:
+    """Whether `a` has no bit at or above a limit, of which only the lowest and highest possible number are known."""
+    if a.highest >> lowest == 0:
+        return TRUE
+    return FALSE if a.lowest >> highest else MAYBE
+
+
+def sign_extended(a: Value, lowest: int, highest: int) -> Value:
+    """Whether the bits of `a` from a limit less 1 up are all alike; true where there is but one. Limits as in `fits`."""
+    certain = {_alike(a, limit) for limit in (lowest, highest)}
+    return certain.pop() if len(certain) == 1 else MAYBE
+
+
+def _alike(a: Value, limit: int) -> Value:
+    top = a.mask & ~((1 << max(0, limit - 1)) - 1)
+    ones, zeros = a.bits & top, a.known & ~a.bits & top
+    if ones and zeros:
+        return FALSE
+    return TRUE if top in (ones, zeros) or top.bit_count() < 2 else MAYBE

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.model import Bitmap, Control, ControlWord
+from vmcsc.architecture.model import Bitmap, Control, ControlWord, Field
 from vmcsc.diagnostic import Diagnostics, Label
-from vmcsc.expression.bind import WIDTHS, bind, bind_condition
+from vmcsc.expression.bind import bind, bind_condition
+from vmcsc.expression.literals import WIDTHS
 from vmcsc.expression.nodes import Node, Operation
+from vmcsc.expression.nodes import Parameter as Reference
 from vmcsc.expression.scope import Scope
-from vmcsc.policy.compose import compose_assignments, compose_stances
+from vmcsc.policy.compose import Override, compose_assignments, compose_paintings, compose_stances
 from vmcsc.policy.files import PolicyTexts
 from vmcsc.policy.model import Assignment, Painting, Parameter, Policy, Stance
+from vmcsc.policy.suggest import did_you_mean
 from vmcsc.policy.targets import Targets
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
+
+_TEXT_MISSING = frozenset({codes.UNKNOWN_NAME.id, codes.NOTHING_TO_OVERRIDE.id})
+_CONSEQUENCES: Mapping[str, Set[str]] = {
+    codes.UNCLOSED_BLOCK.id: _TEXT_MISSING | {codes.MISPLACED.id},
+    codes.UNEXPECTED_BRACE.id: _TEXT_MISSING | {codes.MISPLACED.id},
+    **dict.fromkeys(
+        (
+            codes.UNEXPECTED.id,
+            codes.INCOMPLETE.id,
+            codes.UNKNOWN_STATEMENT.id,
+            codes.UNTERMINATED_STRING.id,
+            codes.BAD_NUMBER.id,
+            codes.TOO_DEEP.id,
+            codes.MISSING_BLOCK.id,
+            codes.POLICY_NOT_FOUND.id,
+            codes.CYCLE.id,
+            codes.BAD_INCLUDE.id,
+        ),
+        _TEXT_MISSING,
+    ),
+}
+"""Where a text was not understood as a whole, what else may seem to be wrong only because of that."""
 
 
 def bind_policy(
@@ -29,12 +53,15 @@ def bind_policy(
     policy = texts.begin(source)
     if policy is None:
         return None
+    diagnostics.ignored = {code for finding in diagnostics for code in _CONSEQUENCES.get(finding.code, ())}
     binder = _PolicyBinder(database, diagnostics)
     for link in texts.chain:
         binder.parameters(link)
     for link in texts.chain:
         binder.statements(link)
-    return binder.finish(policy, source, tuple(texts.sources))
+    bound = binder.finish(policy, source, tuple(texts.sources))
+    diagnostics.ignored = frozenset()
+    return bound
 
 
 class _PolicyBinder:
@@ -42,18 +69,24 @@ class _PolicyBinder:
         self._db = database
         self._diagnostics = diagnostics
         self._parameters: dict[str, Parameter] = {}
-        self._scope = Scope(database)
-        self._origin = ""
+        self._widths: dict[str, int] = {}
+        self._declared: set[str] = set()
+        self._broken: set[str] = set()
+        self._scope = Scope(database, parameters=self._widths, later=self._declared, broken=self._broken)
+        self._origins: list[str] = []
         self._summary: str | None = None
         self._cpus: tuple[tree.Name, ...] = ()
         self._stances: list[Stance] = []
         self._assignments: list[Assignment] = []
         self._paintings: list[Painting] = []
+        self._overridden_bitmaps: list[Override] = []
         self._scenarios: list[tree.Scenario] = []
+        self._titles: dict[str, tree.Scenario] = {}
 
     def finish(self, policy: tree.Policy, source: Source, sources: tuple[Source, ...]) -> Policy:
-        stances = compose_stances(self._stances, self._db, self._diagnostics)
-        assignments = compose_assignments(self._assignments, self._paintings, self._diagnostics)
+        stances = compose_stances(self._stances, self._origins, self._db, self._diagnostics)
+        paintings = compose_paintings(self._paintings, self._overridden_bitmaps, self._origins, self._diagnostics)
+        assignments = compose_assignments(self._assignments, paintings, self._origins, self._diagnostics)
         return Policy(
             policy.name.text,
             self._summary,
@@ -63,20 +96,23 @@ class _PolicyBinder:
             self._parameters,
             stances,
             assignments,
-            tuple(self._paintings),
+            paintings,
             tuple(self._scenarios),
             sources,
         )
 
+    @property
+    def _origin(self) -> str:
+        return self._origins[-1]
+
     # --- parameters, before everything that may use them ---
 
     def parameters(self, policy: tree.Policy) -> None:
-        for statement in _with_nested(policy.body):
-            param = statement if isinstance(statement, tree.Param) else None
-            if isinstance(statement, tree.Assignment):
-                param = statement.param
-            if param is not None:
-                self._parameter(param)
+        found = [s.param if isinstance(s, tree.Assignment) else s for s in _with_nested(policy.body)]
+        declared = [param for param in found if isinstance(param, tree.Param)]
+        self._declared.update(param.name.text for param in declared)
+        for param in declared:
+            self._parameter(param)
 
     def _parameter(self, param: tree.Param) -> None:
         known = self._parameters.get(param.name.text)
@@ -91,33 +127,37 @@ class _PolicyBinder:
             help = f"the types are {', '.join(WIDTHS)}"
             message = f"there is no type `{param.type.text}`"
             self._diagnostics.report(codes.UNKNOWN_TYPE, message, param.type.span, help=help)
+            self._broken.add(param.name.text)
             return
         default = None
         if param.default is not None:
             default = bind(param.default, width, self._scope, self._diagnostics)
         self._parameters[param.name.text] = Parameter(param.name.text, width, default, param.span)
-        self._scope = Scope(self._db, parameters={name: p.width for name, p in self._parameters.items()})
+        self._widths[param.name.text] = width
 
     # --- statements ---
 
     def statements(self, policy: tree.Policy) -> None:
-        self._origin = policy.name.text
+        name = policy.name.text
+        if name in self._origins:  # a policy may extend another one of its own name
+            name = f"{name} ({policy.span.source.name})"
+        self._origins.append(name)
+        targets = [cpu for s in policy.body if isinstance(s, tree.ForCpus) for cpu in s.names]
+        self._cpus = tuple(targets) or self._cpus
         for statement in policy.body:
             match statement:
                 case tree.Summary():
                     self._summary = statement.text
-                case tree.ForCpus():
-                    self._cpus = statement.names
                 case tree.Scenario():
                     self._scenario(statement)
-                case tree.Param() | tree.Extends():
+                case tree.Param() | tree.Extends() | tree.ForCpus():
                     pass  # taken before
                 case _:
                     self._conditional(statement, None)
 
     def _scenario(self, scenario: tree.Scenario) -> None:
-        twin = next((s for s in self._scenarios if s.title == scenario.title), None)
-        if twin is not None:
+        twin = self._titles.setdefault(scenario.title, scenario)
+        if twin is not scenario:
             message = "another scenario has this title"
             self._diagnostics.report(
                 codes.DUPLICATE_NAME, message, scenario.span, labels=[Label(twin.span, "the other one")]
@@ -165,9 +205,8 @@ class _PolicyBinder:
         elif bitmap is not None:
             self._bitmap(block, bitmap, condition)
         else:
-            names = [*self._db.words, *self._db.bitmaps]
-            near = get_close_matches(block.name.text, names, n=1)
-            help = f"did you mean `{near[0]}`?" if near else f"the blocks are {', '.join(names)}"
+            known = {**self._db.words, **self._db.bitmaps}
+            help = did_you_mean(block.name.text, known, self._diagnostics) or f"the blocks are {', '.join(known)}"
             message = f"no control word or bitmap is named `{block.name.text}`"
             self._diagnostics.report(codes.UNKNOWN_BLOCK, message, block.name.span, help=help)
 
@@ -180,7 +219,7 @@ class _PolicyBinder:
             self._diagnostics.report(codes.MISPLACED, message, block.span, help=help)
         for statement in block.body:
             if not isinstance(statement, tree.Stance):
-                self._misplaced(statement, f" inside `{word.name}`")
+                self._misplaced_in_word(statement, word)
                 continue
             for name in statement.names:
                 control = self._control(name, word)
@@ -190,19 +229,25 @@ class _PolicyBinder:
                     )
                     self._stances.append(stance)
 
+    def _misplaced_in_word(self, statement: tree.Statement, word: ControlWord) -> None:
+        name = statement.target.text if isinstance(statement, tree.Assignment) else ""
+        if name not in word.by_name:
+            self._misplaced(statement, f" inside `{word.name}`")
+            return
+        help = f"write `require {name}` for 1, `forbid {name}` for 0"
+        self._diagnostics.report(codes.NOT_ASSIGNABLE, f"`{name}` is a control, not a field", statement.span, help=help)
+
     def _control(self, name: tree.Name, word: ControlWord) -> Control | None:
         control = word.by_name.get(name.text)
         if control is not None:
             return control
         elsewhere = self._db.controls_by_name.get(name.text, ())
-        near = get_close_matches(name.text, word.by_name, n=1) or get_close_matches(
-            name.text, self._db.controls_by_name, n=1
-        )
         if elsewhere:
             words = " and ".join(f"`{other.word}`" for other in elsewhere)
             help: str | None = f"it is a control of {words}"
         else:
-            help = f"did you mean `{near[0]}`?" if near else None
+            help = did_you_mean(name.text, word.by_name, self._diagnostics)
+            help = help or did_you_mean(name.text, self._db.controls, self._diagnostics)
         message = f"`{word.name}` has no control `{name.text}`"
         self._diagnostics.report(codes.UNKNOWN_CONTROL, message, name.span, help=help)
         return None
@@ -212,14 +257,11 @@ class _PolicyBinder:
     def _bitmap(self, block: tree.Block, bitmap: Bitmap, condition: Node | None) -> None:
         if condition is not None and bitmap.storage == "page":
             message = f"`{bitmap.name}` cannot depend on a condition: its pages are constants"
-            self._diagnostics.report(codes.MISPLACED, message, block.span, help="write two policies, one of which extends")
+            help = "write two policies, one of which extends the other"
+            self._diagnostics.report(codes.MISPLACED, message, block.span, help=help)
             return
         if block.override:
-            kept = [p for p in self._paintings if p.bitmap is not bitmap or p.origin == self._origin]
-            if len(kept) == len(self._paintings):
-                message = f"nothing about `{bitmap.name}` is inherited, so there is nothing to override"
-                self._diagnostics.report(codes.NOTHING_TO_OVERRIDE, message, block.span)
-            self._paintings = kept
+            self._overridden_bitmaps.append(Override(bitmap.name, self._origin, condition, block.span))
         targets = Targets(bitmap, self._db, self._diagnostics)
         for statement in block.body:
             if isinstance(statement, tree.Reach):
@@ -256,9 +298,7 @@ class _PolicyBinder:
         problem = self._not_assignable(field.name, statement.target.span)
         value: Node | None
         if statement.param is not None:
-            path = tree.Path(statement.param.name.span, (statement.param.name.text,))
-            known = statement.param.name.text in self._parameters
-            value = bind(path, field.width, self._scope, self._diagnostics) if known else None
+            value = self._declared_for(field, statement.param)
         else:
             assert statement.value is not None
             value = bind(statement.value, field.width, self._scope, self._diagnostics)
@@ -267,14 +307,24 @@ class _PolicyBinder:
                 Assignment(field, value, condition, statement.span, self._origin, override=statement.override)
             )
 
+    def _declared_for(self, field: Field, param: tree.Param) -> Node | None:
+        """The parameter that an assignment to `field` declares."""
+        known = self._parameters.get(param.name.text)
+        if known is None or known.width == field.width:
+            return None if known is None else Reference(known.width, known.name)
+        message = f"`{param.name.text}` is {known.width} bits wide, `{field.name}` {field.width}"
+        right = next((name for name, width in WIDTHS.items() if width == field.width), None)
+        help = None if right is None else f"write `{right}` for its type"
+        self._diagnostics.report(codes.WIDTH_MISMATCH, message, param.type.span, help=help)
+        return None
+
     def _unknown_field(self, target: tree.Path) -> None:
         head = target.parts[0]
         if len(target.parts) > 1 and head in self._db.fields:
             message = f"`{target.text}` is a part of a field; a field is assigned as a whole"
             self._diagnostics.report(codes.NOT_ASSIGNABLE, message, target.span, help=f"write `{head} = ...`")
             return
-        near = get_close_matches(target.text, self._db.fields, n=1)
-        help = f"did you mean `{near[0]}`?" if near else None
+        help = did_you_mean(target.text, self._db.fields, self._diagnostics)
         self._diagnostics.report(codes.UNKNOWN_FIELD, f"no field is named `{target.text}`", target.span, help=help)
 
     def _not_assignable(self, name: str, span: Span) -> bool:

@@ -6,53 +6,111 @@ everything inherited about that control or field. Under a condition it takes tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.nodes import Constant, Invert, Node, Operation
 from vmcsc.policy.model import NEGATIVE, POSITIVE, STRONG, Assignment, Painting, Stance
+from vmcsc.source import Span
 
 _NEVER = Constant(1, 0)
+_Said = TypeVar("_Said", Stance, Assignment, Painting)
 
 
-def compose_stances(stances: Sequence[Stance], database: Database, diagnostics: Diagnostics) -> tuple[Stance, ...]:
-    """The stances that remain after overriding, with those implied, or findings where they contradict each other."""
-    remaining: list[Stance] = []
-    for stance in stances:
-        if stance.override:
-            inherited = [s for s in remaining if s.control is stance.control and s.origin != stance.origin]
-            if not inherited:
-                message = f"nothing about `{stance.control.name}` is inherited, so there is nothing to override"
-                diagnostics.report(codes.NOTHING_TO_OVERRIDE, message, stance.span, help="leave `override` out")
-            remaining = [_overridden(s, stance) if s in inherited else s for s in remaining]
-        remaining.append(stance)
-    remaining = [stance for stance in remaining if stance.condition is not _NEVER]
-    for index, stance in enumerate(remaining):
-        _compare_with_earlier(stance, remaining[:index], diagnostics)
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Where `condition` holds, the policy `origin` replaces what it inherits about `thing`."""
+
+    thing: str
+    origin: str
+    condition: Node | None
+    span: Span
+
+
+def compose_stances(
+    stances: Sequence[Stance], origins: Sequence[str], database: Database, diagnostics: Diagnostics
+) -> tuple[Stance, ...]:
+    """The stances that remain after overriding, with those implied, or findings where they contradict each other.
+
+    `origins` are the policies in the order in which they take effect.
+    """
+    overrides = [Override(s.control.path, s.origin, s.condition, s.span) for s in stances if s.override]
+    remaining = _survivors(stances, lambda stance: stance.control.path, overrides, origins, diagnostics)
+    earlier: dict[str, dict[tuple[str, str], Stance]] = {}
+    for stance in remaining:
+        if stance.condition is None:  # under conditions only resolution knows whether both hold
+            about = earlier.setdefault(stance.control.path, {})
+            _compare_with_earlier(stance, about.values(), diagnostics)
+            about.setdefault((stance.verb, stance.origin), stance)  # which speaks for all that say the same
     return (*remaining, *_implied(remaining, database))
 
 
-def _overridden(inherited: Stance, by: Stance) -> Stance:
-    return replace(inherited, condition=_except_where(inherited.condition, by.condition))
+def compose_paintings(
+    paintings: Sequence[Painting], overrides: Sequence[Override], origins: Sequence[str], diagnostics: Diagnostics
+) -> tuple[Painting, ...]:
+    """The paintings that remain after overriding whole blocks."""
+    return tuple(_survivors(paintings, lambda painting: painting.bitmap.name, overrides, origins, diagnostics))
 
 
-def _except_where(condition: Node | None, exception: Node | None) -> Node:
-    """`condition` but not where `exception` holds."""
-    if exception is None:
-        return _NEVER
-    outside = Invert(1, exception)
-    return outside if condition is None else Operation(1, "&", condition, outside)
+def _survivors(
+    said: Sequence[_Said],
+    thing: Callable[[_Said], str],
+    overrides: Sequence[Override],
+    origins: Sequence[str],
+    diagnostics: Diagnostics,
+) -> list[_Said]:
+    """What remains of `said`, each under the condition that nothing which inherits it overrides it."""
+    rank = {origin: number for number, origin in enumerate(origins)}
+    earliest: dict[str, int] = {}
+    for item in said:
+        earliest[thing(item)] = min(rank[item.origin], earliest.get(thing(item), len(rank)))
+    by_thing: dict[str, list[Override]] = {}
+    for override in overrides:
+        by_thing.setdefault(override.thing, []).append(override)
+        if earliest.get(override.thing, len(rank)) >= rank[override.origin]:
+            name = override.thing.rpartition(".")[2]
+            message = f"nothing about `{name}` is inherited, so there is nothing to override"
+            diagnostics.report(codes.NOTHING_TO_OVERRIDE, message, override.span, help="leave `override` out")
+
+    @cache
+    def outside(name: str, own: int) -> Node | None:
+        """The condition under which nobody behind policy number `own` overrides what it says of `name`."""
+        conditions = [o.condition for o in by_thing.get(name, ()) if rank[o.origin] > own]
+        known = [condition for condition in conditions if condition is not None]
+        if len(known) < len(conditions):
+            return _NEVER
+        return Invert(1, _any(known)) if known else None
+
+    remaining = []
+    for item in said:
+        allowed = outside(thing(item), rank[item.origin])
+        if allowed is None:
+            remaining.append(item)
+        elif allowed is not _NEVER:
+            both = allowed if item.condition is None else Operation(1, "&", item.condition, allowed)
+            remaining.append(replace(item, condition=both))
+    return remaining
+
+
+def _any(conditions: Sequence[Node]) -> Node:
+    """Whether one of them holds; a balanced tree, since there may be many."""
+    if len(conditions) == 1:
+        return conditions[0]
+    middle = len(conditions) // 2
+    return Operation(1, "|", _any(conditions[:middle]), _any(conditions[middle:]))
 
 
 def _compare_with_earlier(stance: Stance, earlier: Iterable[Stance], diagnostics: Diagnostics) -> None:
     """Report what contradicts, repeats or weakens an earlier stance on the same control, at most once."""
     for other in earlier:
-        if other.control is not stance.control or other.condition is not None or stance.condition is not None:
-            continue  # under conditions only resolution knows whether both hold
-        label = Label(other.span, f"`{other.verb}` here" + ("" if other.origin == stance.origin else f" in `{other.origin}`"))
+        label = Label(
+            other.span, f"`{other.verb}` here" + ("" if other.origin == stance.origin else f" in `{other.origin}`")
+        )
         name = stance.control.name
         if stance.opposes(other):
             inherited = other.origin != stance.origin
@@ -93,50 +151,42 @@ def _implied(stances: Sequence[Stance], database: Database) -> list[Stance]:
 
 
 def compose_assignments(
-    assignments: Sequence[Assignment], paintings: Sequence[Painting], diagnostics: Diagnostics
+    assignments: Sequence[Assignment],
+    paintings: Sequence[Painting],
+    origins: Sequence[str],
+    diagnostics: Diagnostics,
 ) -> tuple[Assignment, ...]:
     """The assignments that remain after overriding, or findings where a field gets two values."""
-    painted = {name: p.span for p in paintings for name in _fields_of(p)}
-    remaining: list[Assignment] = []
-    for assignment in assignments:
-        if assignment.override:
-            remaining = _override_assignment(assignment, remaining, diagnostics)
-        twin = next((a for a in remaining if a.field is assignment.field and _clash(a, assignment)), None)
-        if twin is not None:
+    painted = _painted_fields(paintings)
+    overrides = [Override(a.field.name, a.origin, a.condition, a.span) for a in assignments if a.override]
+    remaining = _survivors(assignments, lambda assignment: assignment.field.name, overrides, origins, diagnostics)
+    unconditional: dict[str, Assignment] = {}
+    for assignment in remaining:
+        name = assignment.field.name
+        twin = unconditional.get(name)
+        if twin is not None and assignment.condition is None:
             _report_twice(assignment, twin, diagnostics)
-        elif assignment.field.name in painted:
+        elif name in painted:
             diagnostics.report(
                 codes.ASSIGNED_TWICE,
-                f"`{assignment.field.name}` gets its value from a block",
+                f"`{name}` gets its value from a block",
                 assignment.span,
-                labels=[Label(painted[assignment.field.name], "intercepted or passed here")],
+                labels=[Label(painted[name], "intercepted or passed here")],
                 help="remove the assignment, or the block",
             )
-        remaining.append(assignment)
-    return tuple(assignment for assignment in remaining if assignment.condition is not _NEVER)
+        if assignment.condition is None:
+            unconditional.setdefault(name, assignment)
+    return tuple(remaining)
 
 
-def _fields_of(painting: Painting) -> tuple[str, ...]:
-    qualified = painting.bitmap.qualified
-    return painting.bitmap.fields + (() if qualified is None else (qualified.mask, qualified.match))
-
-
-def _override_assignment(
-    assignment: Assignment, remaining: list[Assignment], diagnostics: Diagnostics
-) -> list[Assignment]:
-    inherited = [a for a in remaining if a.field is assignment.field and a.origin != assignment.origin]
-    if not inherited:
-        message = f"nothing about `{assignment.field.name}` is inherited, so there is nothing to override"
-        diagnostics.report(codes.NOTHING_TO_OVERRIDE, message, assignment.span, help="leave `override` out")
-    return [
-        replace(a, condition=_except_where(a.condition, assignment.condition)) if a in inherited else a
-        for a in remaining
-    ]
-
-
-def _clash(earlier: Assignment, later: Assignment) -> bool:
-    """Whether both always hold; under conditions only resolution knows."""
-    return earlier.condition is None and later.condition is None
+def _painted_fields(paintings: Sequence[Painting]) -> Mapping[str, Span]:
+    """The fields that bitmaps give a value, and where one does."""
+    painted: dict[str, Span] = {}
+    for painting in paintings:
+        qualified = painting.bitmap.qualified
+        for name in painting.bitmap.fields + (() if qualified is None else (qualified.mask, qualified.match)):
+            painted[name] = painting.span
+    return painted
 
 
 def _report_twice(assignment: Assignment, twin: Assignment, diagnostics: Diagnostics) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from pathlib import Path
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Label
+from vmcsc.policy.suggest import MAX_LENGTH
 from vmcsc.source import Source, Span, UnreadableText, read_source
 from vmcsc.syntax import tree
 from vmcsc.syntax.parser import parse_policy_file
@@ -39,7 +41,7 @@ class PolicyTexts:
         policy = self._only_policy(parsed)
         if policy is None:
             return None
-        body = self._with_included(policy.body, source, [] if source.path is None else [source.path.resolve()])
+        body = self._with_included(policy.body, source, [] if source.path is None else [_real(source.path)])
         policy = replace(policy, body=body)
         names = policy.extends + tuple(n for s in body if isinstance(s, tree.Extends) for n in s.names)
         for name in names:
@@ -71,9 +73,13 @@ class PolicyTexts:
 
     def _extend(self, name: tree.Name, source: Source) -> None:
         path = self._find(name.text, source)
+        if path is None and source.path is not None and _stem(source.path) == name.text:
+            help = "remove the statement"
+            self.diagnostics.report(codes.CYCLE, "a policy cannot extend itself", name.span, help=help)
+            return
         if path is None:
-            known = self._candidates(source)
-            near = get_close_matches(name.text, known, n=1)
+            known = [] if self.diagnostics.full else self._candidates(source)
+            near = get_close_matches(name.text[:MAX_LENGTH], known, n=1)
             help = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known)[:8])}"
             message = f"no policy `{name.text}` lies beside this one, in the search paths or among the shipped ones"
             self.diagnostics.report(codes.POLICY_NOT_FOUND, message, name.span, help=help)
@@ -94,15 +100,15 @@ class PolicyTexts:
     def begin(self, source: Source) -> tree.Policy | None:
         """As `read`, for the text with which everything begins."""
         if source.path is not None:
-            self._open.append(source.path.resolve())
+            self._open.append(_real(source.path))
         return self.read(source)
 
     def _find(self, name: str, source: Source) -> Path | None:
-        own = None if source.path is None else source.path.resolve()
+        own = None if source.path is None else _real(source.path)
         for folder in self._folders(source):
             for path in _policies_in(folder):
-                if _stem(path) == name and path.resolve() != own:
-                    return path.resolve()
+                if _stem(path) == name and _real(path) != own:
+                    return _real(path)
         return None
 
     def _folders(self, source: Source) -> list[Path]:
@@ -125,9 +131,7 @@ class PolicyTexts:
                 found.append(statement)
         return tuple(found)
 
-    def _included(
-        self, include: tree.Include, source: Source, including: list[Path]
-    ) -> tuple[tree.Statement, ...]:
+    def _included(self, include: tree.Include, source: Source, including: list[Path]) -> tuple[tree.Statement, ...]:
         reason = None
         path = None
         if source.path is None:
@@ -135,8 +139,8 @@ class PolicyTexts:
         elif Path(include.path).is_absolute():
             reason = "the path is absolute; write it relative to this file"
         else:
-            path = (source.path.parent / include.path).resolve()
-            root = _project_root(source.path.resolve())
+            path = _real(source.path.parent / include.path)
+            root = _project_root(_real(source.path))
             if not path.is_relative_to(root):
                 reason = f"it lies outside the project ({root.name or root})"
             elif path in including:
@@ -144,7 +148,9 @@ class PolicyTexts:
                 self.diagnostics.report(codes.CYCLE, f"files include each other in a circle: {names}", include.span)
                 return ()
         if reason is not None or path is None:
-            self.diagnostics.report(codes.BAD_INCLUDE, f"`{_shown(include.path)}` cannot be included: {reason}", include.span)
+            self.diagnostics.report(
+                codes.BAD_INCLUDE, f"`{_shown(include.path)}` cannot be included: {reason}", include.span
+            )
             return ()
         if not self._count(include.span):
             return ()
@@ -180,6 +186,11 @@ class PolicyTexts:
             message = f"a policy may be made of at most {MAX_TEXTS} files"
             self.diagnostics.report(codes.BAD_INCLUDE, message, span)
         return False
+
+
+def _real(path: Path) -> Path:
+    """The path with links followed; unlike `Path.resolve` it says nothing of links in a circle, which no file has."""
+    return Path(os.path.realpath(path))
 
 
 def _policies_in(folder: Path) -> list[Path]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from collections.abc import Mapping
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.model import Bitmap
+from vmcsc.architecture.model import Bitmap, Entry
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.bind import bind_condition
+from vmcsc.expression.nodes import Operand, leaves
 from vmcsc.expression.scope import Scope
 from vmcsc.policy.errorcode import error_code_test
 from vmcsc.policy.model import ErrorCodeTest
+from vmcsc.policy.suggest import did_you_mean
 from vmcsc.syntax import tree
 
 _Range = tuple[int, int]
@@ -30,7 +32,7 @@ class Targets:
         known = self._bitmap.accesses
         for access in statement.accesses:
             if access not in known:
-                message = f"the {self._bitmap.sdm} do not tell `{access}` from other accesses"
+                message = f"`{access}` means nothing to the {self._bitmap.sdm}: all accesses are alike"
                 self._diagnostics.report(codes.UNKNOWN_TARGET, message, statement.span, help=f"leave `{access}` out")
                 return None
         return statement.accesses or known
@@ -54,11 +56,21 @@ class Targets:
             return ((first, last),)
         if self._contiguous(first, last):
             return ((first, last),)
-        covered = dict.fromkeys(f"{r.first:#x}..{r.last:#x}" for r in self._bitmap.regions)
-        message = f"the {self._bitmap.sdm} cover only {' and '.join(covered)}"
-        notes = [f"SDM: {self._bitmap.section}"]
+        asked = f"{first:#x}" if first == last else f"{first:#x}..{last:#x}"
+        message = f"{asked} is outside what the {self._bitmap.sdm} can select: {' and '.join(self._covered())}"
+        notes = [self._bitmap.summary, f"SDM: {self._bitmap.section}"]
         self._diagnostics.report(codes.OUT_OF_RANGE, message, target.span, notes=notes)
         return None
+
+    def _covered(self) -> list[str]:
+        """The ranges of the bitmap, those that follow each other without a gap as one."""
+        joined: list[tuple[int, int]] = []
+        for first, last in sorted({(r.first, r.last) for r in self._bitmap.regions}):
+            if joined and joined[-1][1] + 1 == first:
+                joined[-1] = (joined[-1][0], last)
+            else:
+                joined.append((first, last))
+        return [f"{first:#x}..{last:#x}" for first, last in joined]
 
     def _contiguous(self, first: int, last: int) -> bool:
         """Whether regions that follow each other without a gap cover the range together."""
@@ -70,15 +82,18 @@ class Targets:
 
     def _number(self, target: tree.Target) -> int | None:
         name = target.name or ""
-        names: dict[str, int] = {}
+        known: Mapping[str, Entry] = {}
         if self._bitmap.targets == "msr":
-            names = {known: msr.index for known, msr in self._db.msr_names.items()}
+            msr = self._db.msr_names.get(name)
+            if msr is not None:
+                return msr.index
+            known = self._db.msr_names
         elif self._bitmap.targets == "exception":
-            names = {exception.name: exception.vector for exception in self._db.exceptions.values()}
-        if name in names:
-            return names[name]
-        near = get_close_matches(name, names, n=1)
-        help = f"did you mean `{near[0]}`?" if near else f"write the number of the {self._bitmap.unit}"
+            exception = self._db.exceptions.get(name)
+            if exception is not None:
+                return exception.vector
+            known = self._db.exceptions
+        help = did_you_mean(name, known, self._diagnostics) or f"write the number of the {self._bitmap.unit}"
         message = f"no {self._bitmap.unit} is named `{name}`"
         self._diagnostics.report(codes.UNKNOWN_TARGET, message, target.span, help=help)
         return None
@@ -89,8 +104,10 @@ class Targets:
             return True, None
         qualified = self._bitmap.qualified
         if qualified is None or target.name != qualified.exception:
-            message = f"only `{qualified.exception}` can depend on a condition" if qualified else "no condition fits here"
-            help = "make it part of the whole block with `when`" if qualified else "leave the condition out"
+            message = (
+                f"only `{qualified.exception}` can depend on a condition" if qualified else "no condition fits here"
+            )
+            help = "leave the condition out; what the processor can do is asked with `when` around the block"
             self._diagnostics.report(codes.BAD_CONDITION, message, target.condition.span, help=help)
             return False, None
         layout = self._db.layouts[qualified.layout]
@@ -102,6 +119,8 @@ class Targets:
         if test is None:
             message = "the processor cannot test this: it compares the error code under one mask with one value"
             help = f"write a conjunction of bits, as in `{qualified.operand} & 5 == 1`"
+            if not any(isinstance(leaf, Operand) for leaf in leaves(bound)):
+                help = f"what the processor can do is asked around the block: `when ... {{ {self._bitmap.name} {{ ... }} }}`"
             self._diagnostics.report(
                 codes.BAD_CONDITION, message, target.condition.span, notes=[f"SDM: {self._bitmap.section}"], help=help
             )

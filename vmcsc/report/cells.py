@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 TAB = 4
@@ -13,6 +14,11 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_visible, text))
+
+
+def visible_lines(text: str) -> str:
+    """`text` as `visible` makes it, with its tabs and line ends."""
+    return re.sub(r"[^\t\n]+", lambda match: visible(match.group()), text)
 
 
 def _visible(character: str) -> str:

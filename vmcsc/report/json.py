@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vmcsc import codes
+from vmcsc.architecture.model import CodeText
 from vmcsc.diagnostic import Diagnostic
 from vmcsc.source import Position, Span
 
 VERSION = 1
 
 
-def render(diagnostics: Iterable[Diagnostic], suppressed: int, names: Mapping[str, str]) -> str:
+def render(diagnostics: Iterable[Diagnostic], suppressed: int, texts: Mapping[str, CodeText]) -> str:
     """`{"version", "findings", "suppressed"}`. Lines and columns count from 1; ends are exclusive."""
-    known = {**names, **{code.id: code.name for code in codes.ALL}}
-    findings = [_finding(diagnostic, known.get(diagnostic.code)) for diagnostic in diagnostics]
+    names = {**{text.code: text.name for text in texts.values()}, **{code.id: code.name for code in codes.ALL}}
+    findings = [_finding(diagnostic, names.get(diagnostic.code)) for diagnostic in diagnostics]
     return json.dumps({"version": VERSION, "findings": findings, "suppressed": suppressed}, indent=2) + "\n"
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 from vmcsc.diagnostic import Diagnostic
 from vmcsc.report.cells import visible
 from vmcsc.report.excerpt import Mark, excerpt, fits
+from vmcsc.report.remarks import remarks, sentence
 from vmcsc.report.style import paint
-
-MAX_CPUS = 6
-"""How many processors a finding names before it only counts them."""
 
 
 def concise(diagnostics: Iterable[Diagnostic], color: bool, suppressed: int = 0) -> str:
@@ -30,7 +28,7 @@ def headline(diagnostic: Diagnostic, color: bool) -> str:
     place = "vmcsc" if diagnostic.span is None else visible(str(diagnostic.span))
     severity = diagnostic.severity.value
     kind = paint(severity, f"{severity}[{diagnostic.code}]:", color)
-    return f"{paint('strong', f'{place}:', color)} {kind} {visible(diagnostic.message)}"
+    return f"{paint('strong', f'{place}:', color)} {kind} {visible(sentence(diagnostic))}"
 
 
 def _rest(suppressed: int) -> list[str]:
@@ -48,7 +46,7 @@ def _finding(diagnostic: Diagnostic, color: bool) -> Iterator[str]:
         if index or diagnostic.span is None:
             yield f"{'':{gutter}}{paint('frame', '-->', color)} {visible(str(marks[0].span))}"
         yield from excerpt(marks, gutter, color)
-    for kind, text in _remarks(diagnostic):
+    for kind, text in remarks(diagnostic):
         yield from _remark(kind, text, gutter, color)
 
 
@@ -69,17 +67,6 @@ def _blocks(diagnostic: Diagnostic) -> list[list[Mark]]:
 
 def _one_line(a: Mark, b: Mark) -> bool:
     return a.span.source is b.span.source and a.line == b.line and fits(a.span.source, a.line)
-
-
-def _remarks(diagnostic: Diagnostic) -> Iterator[tuple[str, str]]:
-    for note in diagnostic.notes:
-        yield "note", note
-    if diagnostic.cpus:
-        named = ", ".join(diagnostic.cpus[:MAX_CPUS])
-        beyond = len(diagnostic.cpus) - MAX_CPUS
-        yield "note", f"on: {named}" + (f" and {beyond} more" if beyond > 0 else "")
-    if diagnostic.help is not None:
-        yield "help", diagnostic.help
 
 
 def _remark(kind: str, text: str, gutter: int, color: bool) -> Iterator[str]:

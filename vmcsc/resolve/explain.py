@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.architecture.model import Control
@@ -26,10 +26,12 @@ class Explanation:
     settled: SettledWords
     diagnostics: Diagnostics
     named: bool
+    _inactive: dict[str, list[Stance]] = field(default_factory=dict)
 
     def report(self) -> None:
         for control, stance in self._stances():
             self._grant(control, stance)
+        self._silent()
         self._gave_way()
         self._violations()
         self._bitmaps()
@@ -50,7 +52,7 @@ class Explanation:
         if refused:
             self._refused(control, stance)
         elif control.word in self.settled.inactive and stance.verb in ("require", "prefer"):
-            self._inactive(control, stance, self.settled.inactive[control.word])
+            self._inactive.setdefault(control.word, []).append(stance)
         elif self.named and stance.verb in ("require", "forbid") and (may if positive else must) is None:
             message = f"whether this CPU grants `{stance.verb} {control.name}` is unknown"
             notes = [self._unread(control)]
@@ -89,15 +91,24 @@ class Explanation:
 
     def _unread(self, control: Control) -> str:
         msr = self.capabilities.allowed(self.vmcs.database.words[control.word]).msr
+        if msr.name in self.vmcs.cpu.msrs:
+            return f"{self.vmcs.cpu.title}: what is known of {msr.sdm} ({msr.index:#x}) leaves bit {control.bit} out"
         return f"{self.vmcs.cpu.title}: nobody read {msr.sdm} ({msr.index:#x})"
 
-    def _inactive(self, control: Control, stance: Stance, activator: Control) -> None:
-        code = codes.REQUIRED_INACTIVE if stance.verb == "require" else codes.INACTIVE
-        message = f"`{control.name}` takes no effect: `{activator.path}` is 0"
-        help = f"write `{stance.verb} {activator.name}` in `{activator.word}`"
-        about = self.wishes[activator.word].stances.get(activator.bit)
-        labels = [] if about is None or about.implied else [Label(about.span, f"`{about.verb}` here")]
-        self.diagnostics.report(code, message, stance.span, labels=labels, help=help)
+    def _silent(self) -> None:
+        """One finding for each word that is not in force, at the first of the strongest wishes in it."""
+        for word, stances in self._inactive.items():
+            activator = self.settled.inactive[word]
+            first = next((stance for stance in stances if stance.verb == "require"), stances[0])
+            code = codes.REQUIRED_INACTIVE if first.verb == "require" else codes.INACTIVE
+            message = f"`{first.control.name}` takes no effect: `{activator.path}` is 0"
+            help = f"write `{first.verb} {activator.name}` in `{activator.word}`"
+            about = self.wishes[activator.word].stances.get(activator.bit)
+            labels = [] if about is None or about.implied else [Label(about.span, f"`{about.verb}` here")]
+            others = ", ".join(f"`{stance.control.name}`" for stance in stances if stance is not first)
+            notes = [f"the same holds for {others}"] if others else []
+            help += " instead" if labels else ""
+            self.diagnostics.report(code, message, first.span, labels=labels, notes=notes, help=help)
 
     # --- what the rules demand ---
 
@@ -161,6 +172,11 @@ class Explanation:
 
 
 def _stated(rule: ControlRule) -> str:
-    """The rule as a clause: `pin_based.virtual_nmis needs pin_based.nmi_exiting`."""
+    """The rule as a clause: one control needs, or excludes, another."""
     when, require = rule.rule.when, rule.rule.require
-    return f"{require} must hold" if when is None else f"where {when}, {require} must hold"
+    if when is None:
+        return f"`{require}` must hold"
+    excluded = require.removeprefix("not ")
+    if excluded != require and " " not in excluded:
+        return f"`{when}` excludes `{excluded}`"
+    return f"`{when}` needs `{require}`"

@@ -66,7 +66,9 @@ def _assigned(assignments: Sequence[Assignment], read: Reader, diagnostics: Diag
             possible = True
         elif held:
             now = evaluate(assignment.value, read)
-            if found is not None and now != found[1]:
+            if found is None:
+                found = (assignment, now)
+            elif value.equal(now, found[1]).is_false:
                 message = f"two values of `{assignment.field.name}` hold here: {now} and {found[1]}"
                 labels = [Label(found[0].span, "the other one")]
                 diagnostics.report(
@@ -76,7 +78,8 @@ def _assigned(assignments: Sequence[Assignment], read: Reader, diagnostics: Diag
                     labels=labels,
                     help="make their conditions exclude each other",
                 )
-            found = found or (assignment, now)
+            else:
+                found = (found[0], value.common(now, found[1]))
     if possible:
         return value.unknown(assignments[0].field.width)
     return None if found is None else found[1]
@@ -108,9 +111,7 @@ def bits_painted(painting: Painting, region: Region) -> int:
     return bits
 
 
-def _painted_bits(
-    region: Region, field: Field, paintings: Sequence[Painting], read: Reader
-) -> Value:
+def _painted_bits(region: Region, field: Field, paintings: Sequence[Painting], read: Reader) -> Value:
     """The field's bits. A painting of which nobody knows whether it holds makes what it would change unknown."""
     bits, known = 0, -1
     for painting in paintings:

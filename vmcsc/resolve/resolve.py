@@ -54,14 +54,18 @@ def resolve(
 
 
 def _reader(policy: Policy, capabilities: Capabilities, parameters: Mapping[str, int]) -> Reader:
-    def read(leaf: nodes.Leaf) -> Value:
-        if not isinstance(leaf, nodes.Parameter):
-            return capabilities.read(leaf)
-        if leaf.name in parameters:
-            return value.known(leaf.width, parameters[leaf.name])
-        default = policy.parameters[leaf.name].default
-        return value.unknown(leaf.width) if default is None else evaluate(default, read)
+    values: dict[str, Value] = {}
 
+    def read(leaf: nodes.Leaf) -> Value:
+        return values[leaf.name] if isinstance(leaf, nodes.Parameter) else capabilities.read(leaf)
+
+    for name, parameter in policy.parameters.items():  # a default can only speak of those before it
+        if name in parameters:
+            values[name] = value.known(parameter.width, parameters[name])
+        elif parameter.default is None:
+            values[name] = value.unknown(parameter.width)
+        else:
+            values[name] = evaluate(parameter.default, read)
     return read
 
 

@@ -6,6 +6,7 @@ avoided control whose raising mends it. Two that could give way alike are for th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,6 +46,8 @@ def control_rules(database: Database) -> tuple[ControlRule, ...]:
 
 def _bound(database: Database) -> Iterator[ControlRule]:
     for rule in database.rules:
+        if not _speaks_of_controls_alone(rule, database):
+            continue
         ignored = Diagnostics()
         when = nodes.Constant(1, 1) if rule.when is None else bind_rule_part(rule.when, database, ignored)
         require = bind_rule_part(rule.require, database, ignored)
@@ -55,6 +58,16 @@ def _bound(database: Database) -> Iterator[ControlRule]:
         if all(isinstance(leaf, nodes.ControlBit) for leaf in leaves):
             controls = dict.fromkeys(leaf.control.path for leaf in leaves if isinstance(leaf, nodes.ControlBit))
             yield ControlRule(rule, violation, tuple(database.controls[path] for path in controls))
+
+
+_WORDS = re.compile(r"[a-z_][a-z0-9_.]*")
+_LOGIC = frozenset({"and", "or", "not", "true", "false"})
+
+
+def _speaks_of_controls_alone(rule: Rule, database: Database) -> bool:
+    """Whether every name in the rule is the path of a control; so the others need not be bound here."""
+    names = set(_WORDS.findall(f"{rule.when or ''} {rule.require}")) - _LOGIC
+    return rule.each is None and names <= database.controls.keys()
 
 
 Setting = Callable[[Control], bool | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vmcsc import codes
@@ -11,10 +11,16 @@ from vmcsc.expression.evaluate import Reader, evaluate
 from vmcsc.expression.nodes import Node
 from vmcsc.policy.model import POSITIVE, Stance
 
+_MASKS = {"require": "required", "prefer": "preferred", "forbid": "forbidden", "avoid": "avoided", "allow": "allowed"}
+
 
 @dataclass(slots=True)
 class WordWishes:
-    """Masks of one control word. `unsettled` are bits that hang on a condition whose value is unknown."""
+    """Masks of one control word.
+
+    `maybe` has the masks of statements of which nobody knows whether they hold; `unsettled` are bits that such a
+    statement could turn to 1.
+    """
 
     required: int = 0
     preferred: int = 0
@@ -22,18 +28,12 @@ class WordWishes:
     avoided: int = 0
     allowed: int = 0
     unsettled: int = 0
+    maybe: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_MASKS, 0))
     stances: dict[int, Stance] = field(default_factory=dict)
 
     def set(self, stance: Stance) -> None:
         """Take up a stance on a control; the strongest of several is kept for messages."""
-        masks = {
-            "require": "required",
-            "prefer": "preferred",
-            "forbid": "forbidden",
-            "avoid": "avoided",
-            "allow": "allowed",
-        }
-        name = masks[stance.verb]
+        name = _MASKS[stance.verb]
         setattr(self, name, getattr(self, name) | stance.control.mask)
         known = self.stances.get(stance.control.bit)
         order = ("require", "forbid", "prefer", "avoid", "allow")
@@ -62,20 +62,23 @@ def weigh(
         into = wishes[control.word]
         for stance in certain:
             into.set(stance)
-        if any(_polarity([*certain, stance]) != _polarity(certain) for stance in possible):
+        for stance in possible:
+            into.maybe[stance.verb] |= control.mask
+        if _wants_1(possible) and not _wants_1(certain):
             into.unsettled |= control.mask
     return wishes
 
 
-def _polarity(stances: Sequence[Stance]) -> int:
-    """1 where the bit is wanted, 0 where it is not (which is also what it is by default)."""
-    return int(any(stance.verb in POSITIVE for stance in stances))
+def _wants_1(stances: Iterable[Stance]) -> bool:
+    """Whether the bit is wanted; without a wish it is 0, as where one asks for 0."""
+    return any(stance.verb in POSITIVE for stance in stances)
 
 
-def _report_disagreement(certain: Sequence[Stance], diagnostics: Diagnostics) -> None:
+def _report_disagreement(certain: Iterable[Stance], diagnostics: Diagnostics) -> None:
     """Statements without conditions were compared when the policy was bound; here those with conditions are."""
-    for index, stance in enumerate(certain):
-        for other in certain[:index]:
+    earlier: dict[tuple[str, bool], Stance] = {}  # the first of each kind speaks for all of it
+    for stance in certain:
+        for other in earlier.values():
             if stance.opposes(other) and not (stance.condition is None and other.condition is None):
                 name = stance.control.name
                 inherited = stance.origin != other.origin
@@ -84,6 +87,9 @@ def _report_disagreement(certain: Sequence[Stance], diagnostics: Diagnostics) ->
                     f"`{stance.verb} {name}` and `{other.verb} {name}` both hold here",
                     stance.span,
                     labels=[Label(other.span, "the other one")],
-                    help=f"write `override {stance.verb} {name}`" if inherited else "make their conditions exclude each other",
+                    help=f"write `override {stance.verb} {name}`"
+                    if inherited
+                    else "make their conditions exclude each other",
                 )
                 return
+        earlier.setdefault((stance.verb, stance.condition is None), stance)

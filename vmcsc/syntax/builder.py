@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from lark import Token, Transformer, v_args
@@ -21,19 +22,23 @@ class BadNumber(Exception):
 
 
 MAX_NUMBER = (1 << 64) - 1
+_HEX_WITH_SUFFIX = re.compile(r"[0-9][0-9A-Fa-f]{0,15}[hH]")
 
 
 def number_value(text: str, span: Span) -> int:
     """The value of a decimal, `0x` or `0b` number; `_` may group digits. Raises `BadNumber`."""
     digits = text.replace("_", "")
     prefix, base = (digits[:2].lower(), 0) if digits[:2].lower() in ("0x", "0b") else ("", 10)
-    if len(digits) > 80 or text.endswith("_"):
+    if text.endswith("_"):
+        raise BadNumber(span, "is not a number: `_` stands between digits")
+    if len(digits) > 80:
         raise BadNumber(span, "is not a number that fits 64 bits")
     try:
         value = int(digits, base)
     except ValueError:
         kinds = {"0x": "hexadecimal", "0b": "binary", "": "decimal"}
-        raise BadNumber(span, f"is not a {kinds[prefix]} number") from None
+        hint = f"; hexadecimal is written `0x{digits[:-1]}`" if _HEX_WITH_SUFFIX.fullmatch(digits) else ""
+        raise BadNumber(span, f"is not a {kinds[prefix]} number{hint}") from None
     if value > MAX_NUMBER:
         raise BadNumber(span, "does not fit 64 bits")
     return value

@@ -16,7 +16,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import Source, Span
 from vmcsc.syntax import mistakes, tree
 from vmcsc.syntax.builder import BadNumber, Builder
-from vmcsc.syntax.shape import Chunk, shape_of
+from vmcsc.syntax.shape import STARTERS, Chunk, shape_of
 
 MAX_DEPTH = 64
 """How deep expressions may nest. Deeper ones are refused, so that no later stage runs out of stack."""
@@ -62,14 +62,28 @@ class _Parser:
         if chunk.children is None:
             rule = "scenario_statement" if in_scenario else "statement"
             statement: tree.Statement | None = self.parse(rule, chunk)
-            return statement
+            return statement if self._in_place(statement, in_scenario) else None
         header = self.parse("header", chunk)
-        if header is None:
+        if header is None or not self._in_place(header, in_scenario):
+            return None
+        if isinstance(header, tree.Block) and mistakes.refuse_foreign_block(header.name, self._diagnostics):
             return None
         inside = in_scenario or isinstance(header, tree.Scenario | tree.OnCpu | tree.OnExit)
         body = self.body(chunk.children, in_scenario=inside)
         whole: tree.Statement = replace(header, body=body)
         return whole
+
+    def _in_place(self, statement: tree.Statement | None, in_scenario: bool) -> bool:
+        """Whether `statement` may stand where it does, as far as scenarios go; reports it otherwise."""
+        word = None
+        if in_scenario and isinstance(statement, tree.Policy | tree.When | tree.Scenario | tree.Block):
+            word = "this block"
+        elif in_scenario and isinstance(statement, tree.Execute) and statement.instruction.mnemonic in STARTERS:
+            word = f"`{statement.instruction.mnemonic}`"  # reads like an instruction with an operand
+        if statement is not None and word is not None:
+            help = "write it outside the scenario, in the body of the policy"
+            self._diagnostics.report(codes.MISPLACED, f"{word} cannot stand in a scenario", statement.span, help=help)
+        return word is None
 
     def parse(self, rule: str, chunk: Chunk) -> Any:
         """The node of the chunk's text, or None after reporting the one mistake that was met first."""

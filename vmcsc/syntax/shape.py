@@ -24,6 +24,7 @@ STARTERS = frozenset(
 """The words that begin a statement or a block."""
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][\w.]*[ \t]*=(?!=)")
+_BLOCK = re.compile(r"[A-Za-z_]\w*[ \t]*\{")
 
 _PIECE = re.compile(
     r'(?P<string>"(?:\\.|[^"\\\n])*")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
@@ -34,12 +35,16 @@ _PIECE = re.compile(
 
 @dataclass(slots=True)
 class Chunk:
-    """The text `start`..`end` of a statement or of a block's header; `children` is None for a statement."""
+    """The text `start`..`end` of a statement or of a block's header; `children` is None for a statement.
+
+    Of a block, `close` is the place behind its `}`, and `indent` how far the line of its `{` is indented.
+    """
 
     start: int
     end: int
     children: list[Chunk] | None = None
     close: int = 0
+    indent: int = 0
     broken: bool = False
 
 
@@ -69,12 +74,20 @@ class _Splitter:
         self._shape = Shape()
         self._bodies: list[list[Chunk]] = [self._shape.chunks]
         self._open: list[Chunk] = []
+        self._suspect: Chunk | None = None
+        self._at_line_start = True
+        self._indent = 0
         self._statement: Chunk | None = None
         self._parentheses = 0
         self._continues = False
         self._pending_newline = False
 
     def take(self, kind: str, piece: re.Match[str]) -> None:
+        if kind == "newline":
+            self._at_line_start = True
+        elif self._at_line_start:
+            self._at_line_start = False
+            self._indent = len(piece.group()) if kind == "space" else 0
         if kind == "comment":
             self._shape.comments.append(Span(self._source, piece.start(), piece.end()))
         elif kind == "newline":
@@ -88,17 +101,25 @@ class _Splitter:
     def finish(self) -> Shape:
         self._end_statement()
         if self._open:
-            outer = [Label(Span(self._source, c.start, c.end), "so is the block around it") for c in self._open[:-1]]
-            self._diagnostics.report(
-                codes.UNCLOSED_BLOCK,
-                "this block is never closed",
-                Span(self._source, self._open[-1].start, self._open[-1].end),
-                labels=outer[-1:],
-                help="write a `}` where it ends",
-            )
+            self._report_unclosed(self._open[-1], self._open[-2] if len(self._open) > 1 else None)
         for chunk in self._open:
             chunk.close = len(self._source.text)
         return self._shape
+
+    def _report_unclosed(self, block: Chunk, around: Chunk | None) -> None:
+        labels = []
+        if around is not None:
+            labels.append(Label(Span(self._source, around.start, around.end), "so is the block around it"))
+        if self._suspect is not None:
+            text = "or is it this one? The `}` that closes it stands further left"
+            labels.append(Label(Span(self._source, self._suspect.start, self._suspect.end), text))
+        self._diagnostics.report(
+            codes.UNCLOSED_BLOCK,
+            "this block is never closed",
+            Span(self._source, block.start, block.end),
+            labels=labels,
+            help="write a `}` where it ends",
+        )
 
     def _newline(self) -> None:
         if self._statement is None:
@@ -118,7 +139,7 @@ class _Splitter:
             self._end_statement()
 
     def _content(self, kind: str, piece: re.Match[str]) -> None:
-        if self._pending_newline and (piece.group() in STARTERS or _ASSIGNMENT.match(self._source.text, piece.start())):
+        if self._pending_newline and self._begins_anew(piece):
             self._end_statement()
         self._pending_newline = False
         if self._statement is None:
@@ -138,6 +159,13 @@ class _Splitter:
                 help='close it with `"`; a quote inside is written \\"',
             )
 
+    def _begins_anew(self, piece: re.Match[str]) -> bool:
+        """Whether a line that could continue a statement begins another one. No block stands in parentheses."""
+        text, start = self._source.text, piece.start()
+        if piece.group() in STARTERS or _ASSIGNMENT.match(text, start):
+            return True
+        return self._parentheses > 0 and _BLOCK.match(text, start) is not None
+
     def _end_statement(self) -> None:
         if self._statement is not None:
             self._bodies[-1].append(self._statement)
@@ -154,7 +182,7 @@ class _Splitter:
                 Span(self._source, piece.start(), piece.end()),
                 help="write what the block is about before its `{`, as in `primary { ... }`",
             )
-        header.children = []
+        header.children, header.indent = [], self._indent
         self._statement = header
         self._end_statement()
         self._open.append(header)
@@ -167,15 +195,19 @@ class _Splitter:
 
     def _close_block(self, piece: re.Match[str]) -> None:
         if self._open:
-            self._open.pop().close = piece.end()
+            closed = self._open.pop()
+            closed.close = piece.end()
             self._bodies.pop()
+            if self._suspect is None and self._indent < closed.indent:
+                self._suspect = closed
             return
         last = self._bodies[0][-1] if self._bodies[0] else None
-        labels = [] if last is None else [Label(Span(self._source, last.start, last.end), "the block before ends here")]
+        end = 0 if last is None else last.close
+        labels = [Label(Span(self._source, end - 1, end), "the block before ends here")] if end else []
         self._diagnostics.report(
             codes.UNEXPECTED_BRACE,
             "this `}` closes nothing",
             Span(self._source, piece.start(), piece.end()),
-            labels=labels if last is not None and last.close else [],
-            help="remove it",
+            labels=labels,
+            help="remove it, or the one that ends too much",
         )

@@ -1,0 +1,80 @@
+"""`check`: a VMCS against every rule of VM entry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vmcsc.architecture.database import Database
+from vmcsc.capabilities.cpu import Cpu
+from vmcsc.check.evaluate import RuleResult, Status, evaluate_rules, rules_of
+from vmcsc.check.explain import reasons, unknown_inputs
+from vmcsc.check.memory import Memory
+from vmcsc.check.state import State
+from vmcsc.check.verdict import Verdict, verdict
+from vmcsc.diagnostic import Code, Diagnostic, Severity
+from vmcsc.expression.evaluate import evaluate
+from vmcsc.expression.value import Value
+from vmcsc.source import Span
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The verdict, the result of each rule, and the violated ones as findings."""
+
+    verdict: Verdict
+    results: tuple[RuleResult, ...]
+    findings: tuple[Diagnostic, ...]
+    state: State
+
+    def of(self, status: Status) -> tuple[RuleResult, ...]:
+        return tuple(result for result in self.results if result.status is status)
+
+    def counts(self) -> Mapping[Status, int]:
+        counted = Counter(result.status for result in self.results)
+        return {status: counted[status] for status in Status}
+
+    def missing(self, result: RuleResult) -> list[str]:
+        """What would decide an undetermined rule."""
+        return unknown_inputs(result, self.state)
+
+
+def check_fields(
+    fields: Mapping[str, Value],
+    cpu: Cpu,
+    database: Database,
+    memory: Memory | None = None,
+    processor: Mapping[str, Value] | None = None,
+    spans: Mapping[str, Span] | None = None,
+) -> Checked:
+    """Run every rule over `fields` (values by name; missing: unknown).
+
+    `spans` says where a field's value is written, so that findings point there.
+    """
+    state = State(database, fields, cpu, memory, processor)
+    results = tuple(evaluate_rules(rules_of(database), state))
+    places = spans or {}
+    findings = tuple(_finding(r, state, places) for r in results if r.status is Status.VIOLATED)
+    return Checked(verdict(database, results), results, findings, state)
+
+
+def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Diagnostic:
+    rule = result.rule
+    if result.element is not None and result.bound.area is not None:
+        _at_element(result, state)
+    outcome = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rule.outcome.items())
+    where = "" if result.element is None else f" (element {result.element} of {rule.each[1] if rule.each else ''})"
+    notes = (*reasons(result, state), rule.why, f"SDM: {rule.section}; {outcome}")
+    read = [leaf.key[1] for leaf in result.bound.leaves() if leaf.key[0] == "field"]
+    span = next((spans[str(name)] for name in read if str(name) in spans), None)
+    code = Code(rule.code, rule.id, Severity.ERROR)
+    message = f"{rule.id}{where}: {rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"
+    return Diagnostic(code.id, code.severity, message, span, (), notes, rule.hint)
+
+
+def _at_element(result: RuleResult, state: State) -> None:
+    area = result.bound.area
+    assert area is not None and result.element is not None
+    address = evaluate(area.address, state.read)
+    state.at(area.area.name, address.bits + (result.element - 1) * area.area.size)

@@ -1,0 +1,104 @@
+"""What a command works with: the specs, and the settings of the project around the current directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmcsc import codes
+from vmcsc.architecture.database import Database
+from vmcsc.capabilities.cpu import Cpu
+from vmcsc.capabilities.readers import read_cpu, shipped_cpus
+from vmcsc.cli.config import Config, read_config
+from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.errors import VmcscError
+from vmcsc.ignore import known_codes, why_not_ignored
+from vmcsc.pipeline import Result, compile, load
+from vmcsc.source import Source
+
+
+@dataclass(frozen=True)
+class Project:
+    """The specs, and what the configuration says of compiling: default CPUs, search folders, ignored codes.
+
+    `findings` are what there is to say of the default CPUs.
+    """
+
+    database: Database
+    cpus: Sequence[Cpu] = ()
+    search: Sequence[Path] = ()
+    ignore: frozenset[str] = frozenset()
+    findings: Sequence[Diagnostic] = ()
+
+    def compile(self, source: str | Path | Source, cpus: Sequence[str] = ()) -> Result:
+        """As `vmcsc.compile`, for the CPUs of the command line if there are any."""
+        return compile(
+            source,
+            cpus or None,
+            self.database,
+            search=self.search,
+            default_cpus=self.cpus,
+            ignore=self.ignore,
+        )
+
+
+def open_project(arguments: argparse.Namespace, *, with_cpus: bool = False) -> Project:
+    """Read the settings and load the specs: those of `--specs`, or else of the configuration.
+
+    Raises `VmcscError` with findings where settings or specs are not in order.
+    """
+    diagnostics = Diagnostics()
+    config = read_config(diagnostics)
+    folders = [Path(folder) for folder in arguments.specs] or folders_of(config, "specs", diagnostics)
+    search = folders_of(config, "search", diagnostics)
+    refuse(diagnostics)
+    database = load(*folders)
+    cpus = _cpus(config, database, diagnostics) if with_cpus else []
+    ignore = ignored_codes(config, database, diagnostics)
+    refuse(diagnostics)
+    kept = tuple(finding for finding in diagnostics if finding.code not in ignore)
+    return Project(database, cpus, search, ignore, kept)
+
+
+def refuse(diagnostics: Diagnostics) -> None:
+    """Raise `VmcscError` with the findings about the configuration, if there are any."""
+    if diagnostics.failed:
+        raise VmcscError("the configuration is not in order", tuple(diagnostics))
+
+
+def folders_of(config: Config, key: str, diagnostics: Diagnostics) -> list[Path]:
+    """The folders that the setting `key` lists, after reporting those that there are not."""
+    found = []
+    for setting in config.get(key):
+        folder = config.path(setting)
+        if os.path.isdir(folder):  # noqa: PTH112 (`Path.is_dir` raises where a name is too long)
+            found.append(folder)
+        else:
+            diagnostics.report(codes.CONFIG_VALUE, f"there is no folder {folder}", setting.span)
+    return found
+
+
+def _cpus(config: Config, database: Database, diagnostics: Diagnostics) -> list[Cpu]:
+    """The default CPUs: names, and files by their paths."""
+    shipped = shipped_cpus(database)
+    found = []
+    for setting in config.get("cpus"):
+        is_path = setting.text not in shipped and ("/" in setting.text or "." in setting.text)
+        name = str(config.path(setting)) if is_path else setting.text
+        cpu = read_cpu(name, database, diagnostics, setting.span)
+        if cpu is not None:
+            found.append(cpu)
+    return found
+
+
+def ignored_codes(config: Config, database: Database, diagnostics: Diagnostics) -> frozenset[str]:
+    """The codes that the setting `ignore` lists, after reporting those that cannot be ignored."""
+    known = known_codes(database)
+    for setting in config.get("ignore"):
+        reason = why_not_ignored(setting.text, known)
+        if reason is not None:
+            diagnostics.report(codes.CONFIG_VALUE, reason[0], setting.span, help=reason[1])
+    return frozenset(setting.text for setting in config.get("ignore"))
