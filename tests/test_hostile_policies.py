@@ -152,3 +152,9 @@ def test_beyond_the_limit_findings_are_only_counted(database: Database) -> None:
     result = compile(MANY_STATEMENTS["unknown fields"], database=database)
     assert len(result.diagnostics) + result.suppressed == MANY
     assert result.suppressed > 0
+
+
+@pytest.mark.parametrize("text", ["tsc_offset = 1\n" * 70_000, "a, " * 340_000], ids=["statements", "words"])
+def test_a_text_longer_than_any_policy_is_refused_without_being_parsed(text: str, database: Database) -> None:
+    result = compile(policy(text), database=database)
+    assert [finding.code for finding in result.diagnostics] == ["VMX1014"]

@@ -11,9 +11,11 @@ import pytest
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.diagnostic import Severity
+from vmcsc.diagnostic import Diagnostics, Severity
 from vmcsc.ignore import known_codes, why_not_ignored
 from vmcsc.pipeline import Result, compile
+from vmcsc.source import Source
+from vmcsc.syntax.format import format_source
 
 OLD = "yonah_core_duo_t2600"
 NEW = "ice_lake_i7_1065g7"
@@ -56,7 +58,7 @@ def test_without_a_comment_there_is_a_finding(check: Check) -> None:
         [f"{PREFER} #vmcsc:ignore[ VMX3003 ]"],
         ["# vmcsc: ignore[VMX3003]", PREFER],
         ["  # vmcsc: ignore[VMX3003]", "", "# a comment", PREFER],
-        ["secondary { # vmcsc: ignore[VMX3003]", "prefer enable_ept # vmcsc: ignore[VMX3003]", "}"][1:2],
+        ["prefer enable_ept # vmcsc: ignore[VMX3003]"],
     ],
 )
 def test_a_comment_ignores_on_its_line_or_on_the_next_that_says_something(check: Check, lines: Sequence[str]) -> None:
@@ -71,6 +73,47 @@ def test_other_findings_on_the_line_stay(check: Check) -> None:
 
 def test_the_same_finding_on_another_line_stays(check: Check) -> None:
     assert check(f"{PREFER} # vmcsc: ignore[VMX3003]", "secondary { prefer enable_vpid }") == [("VMX3003", 4)]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["secondary { # vmcsc: ignore[VMX3003]", "  prefer enable_vpid,", "    enable_ept", "}"],
+        ["# vmcsc: ignore[VMX3003]", "secondary {", "  prefer enable_vpid,", "    enable_ept", "}"],
+        ["secondary {", "  # vmcsc: ignore[VMX3003]", "  prefer enable_vpid,", "    enable_ept", "}"],
+        ["secondary {", "  prefer enable_vpid,  # vmcsc: ignore[VMX3003]", "    enable_ept", "}"],
+        ["secondary {", "  prefer enable_vpid,", "    enable_ept  # vmcsc: ignore[VMX3003]", "}"],
+        ["when (cpu.maxphyaddr > 0", "  or 1 == 1) { # vmcsc: ignore[VMX3003]", PREFER, "}"],
+    ],
+)
+def test_a_comment_speaks_of_the_whole_statement_and_of_the_block_that_begins_there(
+    check: Check, lines: Sequence[str]
+) -> None:
+    assert check(*lines) == []
+    assert check(*(line.replace("vmcsc:", "") for line in lines)) != []
+
+
+def test_a_comment_at_the_head_of_a_policy_speaks_of_all_of_it(database: Database) -> None:
+    text = policy(PREFER, "secondary { prefer enable_vpid }").replace("{", "{ # vmcsc: ignore[VMX3003]", 1)
+    assert found(compile(text, database=database)) == []
+
+
+def test_of_a_block_and_a_statement_in_it_the_ignore_of_the_statement_is_used(check: Check) -> None:
+    lines = ["secondary { # vmcsc: ignore[VMX3003]", "prefer enable_ept # vmcsc: ignore[VMX3003]", "}"]
+    assert check(*lines) == [("VMX1020", 3)]
+
+
+def test_a_comment_behind_the_end_of_a_block_says_nothing_of_it(check: Check) -> None:
+    assert check("secondary {", "prefer enable_ept", "} # vmcsc: ignore[VMX3003]") == [("VMX3003", 4), ("VMX1020", 5)]
+
+
+def test_the_canonical_layout_ignores_the_same(database: Database) -> None:
+    wide = "secondary { prefer enable_vpid, unrestricted_guest, enable_pml, enable_invpcid, enable_rdtscp, enable_ept }"
+    for lines in ([f"{wide} # vmcsc: ignore[VMX3003]"], ["# vmcsc: ignore[VMX3003]", wide]):
+        formatted = format_source(Source("p.vmcs", policy(*lines)), Diagnostics())
+        assert formatted is not None
+        assert formatted != policy(*lines)
+        assert found(compile(formatted, database=database)) == []
 
 
 def test_a_comment_with_code_before_it_says_nothing_of_the_next_line(check: Check) -> None:
@@ -203,8 +246,14 @@ def test_prose_is_no_ignore(check: Check, comment: str) -> None:
 
 
 def test_a_megabyte_of_ignores_is_read_in_time(database: Database) -> None:
+    many = ", ".join(f"VMX{number}" for number in range(100_000))
     begun = time.process_time()
-    for text in ("#vmcsc:ignore[" * 60_000, "# vmcsc: ignore[VMX3003]\n" * 30_000, f"{'#' * 900_000}vmcsc:"):
+    for text in (
+        "#vmcsc:ignore[" * 60_000,
+        "# vmcsc: ignore[VMX3003]\n" * 30_000,
+        f"{'#' * 900_000}vmcsc:",
+        f"vmcsc: ignore[{many}]",
+    ):
         compile(policy(f"#{text}"), database=database)
     assert time.process_time() - begun < 10
 

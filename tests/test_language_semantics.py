@@ -174,8 +174,8 @@ def test_there_is_no_second_list_of_dependencies_beside_the_rules_of_the_specs(d
     body = "pin_based { prefer virtual_nmis, activate_vmx_preemption_timer }"
     none = compiled(body, processor(), database=replace(database, rules=()))
     assert (found(none), resolved(none, "pin_based").value.bits & (VNMI | TIMER)) == ([], VNMI | TIMER)
-    needs_nmi_exiting = {"when": "pin_based.activate_vmx_preemption_timer", "require": "pin_based.nmi_exiting"}
-    rule = replace(database.rules[0], id="ours", code="VMX4899", **needs_nmi_exiting)
+    timer, nmi_exiting = "pin_based.activate_vmx_preemption_timer", "pin_based.nmi_exiting"
+    rule = replace(database.rules[0], id="ours", code="VMX4899", when=timer, require=nmi_exiting)
     other = compiled(body, processor(), database=replace(database, rules=(rule,)))
     assert (found(other), resolved(other, "pin_based").dropped) == (["preferred-dropped"], TIMER)
 

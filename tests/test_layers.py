@@ -24,6 +24,7 @@ ROOMS = [
     "policy",
     "vmcs",
     "resolve",
+    "check",
     "ignore",
     "pipeline",
     "backend",

@@ -1,16 +1,19 @@
 """vmcsc: a declarative compiler for Intel VMX configurations.
 
-`load` the specs, `compile` a policy for some processors, `emit` the result. A user's mistake is data in the `Result`,
-never an exception; `VmcscError` is for wrong use.
+`load` the specs, `compile` a policy for some processors, `emit` the result, `check` a VMCS. A user's mistake is data in
+the `Result`, never an exception; `VmcscError` is for wrong use.
 """
 
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
 #   source, diagnostic, codes, resources, yamlnodes, errors -> architecture -> syntax -> expression -> capabilities
-#   -> policy -> vmcs, resolve -> pipeline -> backend, report -> cli.
+#   -> policy -> vmcs, resolve -> check -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -18,15 +21,18 @@ __version__ = "0.1.0"
 __all__ = [
     "Artifact",
     "Backend",
+    "Checked",
     "Cpu",
     "Database",
     "Diagnostic",
+    "Memory",
     "Result",
     "Severity",
     "Span",
     "Vmcs",
     "VmcscError",
     "backends",
+    "check",
     "compile",
     "emit",
     "load",
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
     from vmcsc.architecture.database import Database
     from vmcsc.backend import Artifact, Backend, backends, emit
     from vmcsc.capabilities.cpu import Cpu
+    from vmcsc.check.api import check
+    from vmcsc.check.check import Checked
+    from vmcsc.check.memory import Memory
     from vmcsc.diagnostic import Diagnostic, Severity
     from vmcsc.errors import VmcscError
     from vmcsc.pipeline import Result, compile, load
@@ -47,6 +56,9 @@ _HOMES = {
     "Backend": "backend",
     "backends": "backend",
     "emit": "backend",
+    "Checked": "check.check",
+    "Memory": "check.memory",
+    "check": "check.api",
     "Cpu": "capabilities.cpu",
     "Database": "architecture.database",
     "Diagnostic": "diagnostic",
@@ -64,6 +76,23 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: start-up time is a feature."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(f"vmcsc.{_HOMES[name]}"), name)
+
+
+class _Package(ModuleType):
+    """This package. Importing one of its own packages sets an attribute, also where the name is a function's too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOMES and type(value) is ModuleType:
+            value.__class__ = _Callable
+        super().__setattr__(name, value)
+
+
+class _Callable(ModuleType):
+    """A package of the name of a public function, as which it can be called."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return __getattr__(self.__name__.rpartition(".")[2])(*arguments, **named)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,6 +1,7 @@
 """`# vmcsc: ignore[CODE, CODE] reason`: findings that the author of a policy has seen and accepts.
 
-Such a comment speaks of its own line or, on a line of its own, of the next line that is not a comment. What leaves
+Such a comment speaks of its own line or, on a line of its own, of the next line that is not a comment: of the whole
+statements on that line and the whole blocks that begin there, so that it means the same in every layout. What leaves
 nothing to compile cannot be ignored: errors of syntax, names, types, specs and CPU files.
 """
 
@@ -15,11 +16,14 @@ from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
 from vmcsc.source import Source, Span
-from vmcsc.syntax.shape import shape_of
+from vmcsc.syntax.shape import Chunk, shape_of
 
 _DIRECTIVE = re.compile(r"#\s*vmcsc:\s*(?P<word>[\w-]{1,40})(?P<list>\s*\[(?P<codes>[^\]]*)(?P<close>\]?))?")
 _LISTED = re.compile(r"[^\s,]+")
 _EXAMPLE = "write `# vmcsc: ignore[VMX3003] reason`"
+
+MAX_IGNORES = 1000
+"""Codes that the comments of one file may ignore."""
 
 _FATAL_STAGES = frozenset("1279")
 """First digits of codes whose errors stop before there is a VMCS, and whose warnings depend on no processor."""
@@ -38,11 +42,12 @@ _FATAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """One code of one comment, where it is written, and the line whose findings it ignores."""
+    """One code of one comment, where it is written, and the lines whose findings it ignores (0: there are none)."""
 
     code: str
     span: Span
-    line: int
+    first: int
+    last: int
 
 
 def known_codes(database: Database) -> dict[str, Severity]:
@@ -66,14 +71,29 @@ def read_ignores(sources: Iterable[Source], database: Database, diagnostics: Dia
     """The ignores in the comments of `sources`; those that can ignore nothing are reported and left out."""
     found: list[Ignore] = []
     for source in dict.fromkeys(sources):
-        if "vmcsc:" not in source.text:  # most texts: they are not split again
-            continue
-        known, following = known_codes(database), _following_lines(source)
-        for comment in shape_of(source, Diagnostics()).comments:
-            number, column = comment.first.line, comment.first.column
-            alone = not source.line(number)[: column - 1].strip()
-            line = following[number] if alone else number
-            found.extend(_ignores_of(comment, line, known, diagnostics))
+        if "vmcsc:" in source.text:  # few texts: the others are not split again
+            found += _ignores_in(source, known_codes(database), diagnostics)
+    return found
+
+
+def _ignores_in(source: Source, known: Mapping[str, Severity], diagnostics: Diagnostics) -> list[Ignore]:
+    shape = shape_of(source, Diagnostics())
+    following, extents = _following_lines(source), _extents(shape.chunks, source)
+    found: list[Ignore] = []
+    listed = 0
+    for comment in shape.comments:
+        number, column = comment.first.line, comment.first.column
+        line = number if source.line(number)[: column - 1].strip() else following[number]
+        for code in _codes_in(comment, diagnostics):
+            listed += 1
+            if listed > MAX_IGNORES:
+                diagnostics.report(codes.BAD_IGNORE, f"a file may ignore at most {MAX_IGNORES} findings", code)
+                return found
+            reason = why_not_ignored(code.text, known)
+            if reason is None:
+                found.append(Ignore(code.text, code, *extents.get(line, (line, line))))
+            else:
+                diagnostics.report(codes.BAD_IGNORE, reason[0], code, help=reason[1])
     return found
 
 
@@ -87,22 +107,33 @@ def _following_lines(source: Source) -> list[int]:
     return following
 
 
-def _ignores_of(comment: Span, line: int, known: Mapping[str, Severity], diagnostics: Diagnostics) -> Iterator[Ignore]:
+def _extents(chunks: Iterable[Chunk], source: Source) -> dict[int, tuple[int, int]]:
+    """For each line with a statement or the beginning of a block on it, the first and last line of all of them."""
+    extents: dict[int, tuple[int, int]] = {}
+    pending = list(chunks)
+    while pending:
+        chunk = pending.pop()
+        pending.extend(chunk.children or ())
+        first, last = source.position(chunk.start).line, source.position(chunk.end).line
+        end = last if chunk.children is None else source.position(chunk.close).line
+        for line in range(first, last + 1):
+            known = extents.get(line, (first, end))
+            extents[line] = (min(known[0], first), max(known[1], end))
+    return extents
+
+
+def _codes_in(comment: Span, diagnostics: Diagnostics) -> Iterator[Span]:
+    """Where the codes are written that a comment ignores."""
     for directive in _DIRECTIVE.finditer(comment.text):
         span = _within(comment, directive.start(), directive.end())
         if not _in_order(directive, span, diagnostics):
             continue
-        listed = list(_LISTED.finditer(directive["codes"]))
-        if not listed:
+        start, empty = directive.start("codes"), True
+        for match in _LISTED.finditer(directive["codes"]):
+            empty = False
+            yield _within(comment, start + match.start(), start + match.end())
+        if empty:
             diagnostics.report(codes.BAD_IGNORE, "this ignores no code", span, help=_EXAMPLE)
-        for match in listed:
-            start = directive.start("codes")
-            place = _within(comment, start + match.start(), start + match.end())
-            reason = why_not_ignored(match.group(), known)
-            if reason is None:
-                yield Ignore(match.group(), place, line)
-            else:
-                diagnostics.report(codes.BAD_IGNORE, reason[0], place, help=reason[1])
 
 
 def _in_order(directive: re.Match[str], span: Span, diagnostics: Diagnostics) -> bool:
@@ -129,16 +160,18 @@ def apply_ignores(
 ) -> tuple[list[Diagnostic], list[Ignore]]:
     """The findings that nobody ignores, in a comment or `everywhere`, and the ignores that ignore nothing."""
     given = list(ignores)
-    wanted: dict[tuple[Source, int, str], Ignore] = {}
+    of_code: dict[tuple[Source, str], list[Ignore]] = {}
     for ignore in given:
-        wanted.setdefault((ignore.span.source, ignore.line, ignore.code), ignore)
+        of_code.setdefault((ignore.span.source, ignore.code), []).append(ignore)
     kept: list[Diagnostic] = []
     used: set[Ignore] = set()
     for diagnostic in found:
         span = diagnostic.span
-        here = None if span is None else wanted.get((span.source, span.first.line, diagnostic.code))
-        if here is not None:
-            used.add(here)
+        candidates = () if span is None else of_code.get((span.source, diagnostic.code), ())
+        # Of a block and a statement in it, the statement's ignore is the one that is meant.
+        here = [one for one in candidates if span is not None and one.first <= span.first.line <= one.last]
+        if here:
+            used.add(min(here, key=lambda one: one.last - one.first))
         elif diagnostic.code not in everywhere:
             kept.append(diagnostic)
     return kept, [ignore for ignore in given if ignore not in used]
@@ -172,7 +205,12 @@ def judge_ignores(
     diagnostics = Diagnostics()
     for ignore in unused:
         if ignore.span.source is source and (as_meant or ignore.code[3] in _FATAL_STAGES):
-            where = f"on line {ignore.line}" if ignore.line else "behind it"
-            message = f"there is no {ignore.code} {where} to ignore"
+            message = f"there is no {ignore.code} {_lines(ignore)} to ignore"
             diagnostics.report(codes.UNUSED_IGNORE, message, ignore.span, help="remove it")
     return [*kept, *diagnostics]
+
+
+def _lines(ignore: Ignore) -> str:
+    if ignore.first == 0:
+        return "behind it"
+    return f"on line {ignore.first}" if ignore.first == ignore.last else f"on lines {ignore.first} to {ignore.last}"

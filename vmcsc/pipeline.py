@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from vmcsc import codes
@@ -11,6 +12,8 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.capabilities.readers import read_cpu
+from vmcsc.check.check import Checked
+from vmcsc.check.resolved import check_vmcs, report_undetermined, speaks_of_rules
 from vmcsc.diagnostic import Diagnostic, Diagnostics, merged_by_cpu
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
@@ -28,7 +31,8 @@ CpuLike = str | Path | Cpu
 class Result:
     """What a compilation found. `by_cpu` has one VMCS for each processor, by its name (`unknown`: none was named).
 
-    `suppressed` counts the findings beyond the limit, which are not in `diagnostics`.
+    `suppressed` counts the findings beyond the limit, which are not in `diagnostics`. `checked` is what the rules of VM
+    entry say of each VMCS, the state of the processor being unknown; violations are among the diagnostics.
     """
 
     policy: Policy | None
@@ -40,6 +44,10 @@ class Result:
     def ok(self) -> bool:
         """Whether there is a VMCS and no error."""
         return bool(self.by_cpu) and all(d.severity.value != "error" for d in self.diagnostics)
+
+    @cached_property
+    def checked(self) -> Mapping[str, Checked]:
+        return {name: check_vmcs(vmcs) for name, vmcs in self.by_cpu.items()}
 
     @property
     def vmcs(self) -> Vmcs | None:
@@ -67,12 +75,14 @@ def compile(
     search: Sequence[Path] = (),
     default_cpus: Sequence[CpuLike] = (),
     ignore: Collection[str] = (),
+    strict: bool = False,
 ) -> Result:
     """Compile a policy for the processors `cpu`, or for those that it names, or for one of which nothing is known.
 
     `source` is a path, the name of a shipped policy, or the text of one (recognized by its `{`). `params` gives values
     to the policy's parameters; `search` are folders in which `extends` looks; `default_cpus` are taken where neither
-    `cpu` nor the policy names one; findings of the codes `ignore` are left out. Mistakes are in the result.
+    `cpu` nor the policy names one; findings of the codes `ignore` are left out; `strict` adds notes on rules that only
+    lack something about a processor. Mistakes are in the result.
     """
     db = database or load()
     diagnostics = Diagnostics()
@@ -88,7 +98,12 @@ def compile(
     found: list[tuple[str, Diagnostics]] = []
     for one in cpus:
         own = Diagnostics()
-        by_cpu[one.name] = resolve(policy, db, one, own, params)
+        vmcs = by_cpu[one.name] = resolve(policy, db, one, own, params)
+        if speaks_of_rules(vmcs):
+            checked = check_vmcs(vmcs)
+            own.extend(checked.findings)
+            if strict and one is not UNKNOWN_CPU:
+                report_undetermined(checked, vmcs, own)
         found.append((one.name, own))
     named = [] if cpus == [UNKNOWN_CPU] else merged_by_cpu(found)
     diagnostics.extend(named or [d for _, own in found for d in own])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +11,9 @@ from pathlib import Path
 MAX_BYTES = 1 << 20
 """Largest text that is read. The shipped files are below a tenth of it."""
 
-_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+_CONTROL_CHARACTERS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+_DIRECTION_CONTROLS = "\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c"
+_DECEPTIVE = re.compile(f"[{_CONTROL_CHARACTERS}{_DIRECTION_CONTROLS}]|\\r(?!\\n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,15 @@ class Position:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A named text. `name` is what messages print: a path as the user wrote it, or `<text>`."""
+    """A named text. `name` is what messages print: a path as the user wrote it, or `<text>`.
+
+    `first_line` is the number of its first line, where it is a part of a longer text.
+    """
 
     name: str
     text: str = field(repr=False)
     path: Path | None = None
+    first_line: int = 1
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -39,12 +46,13 @@ class Source:
         """The line and column of `offset`, which may be one past the end."""
         offset = max(0, min(offset, len(self.text)))
         line = bisect_right(self._line_starts, offset)
-        return Position(line, offset - self._line_starts[line - 1] + 1)
+        return Position(line + self.first_line - 1, offset - self._line_starts[line - 1] + 1)
 
     def line(self, number: int) -> str:
-        """The text of line `number`, counted from 1, without its line end."""
-        start = self._line_starts[number - 1]
-        following = self._line_starts[number] if number < len(self._line_starts) else len(self.text) + 1
+        """The text of line `number`, counted from `first_line`, without its line end."""
+        index = number - self.first_line
+        start = self._line_starts[index]
+        following = self._line_starts[index + 1] if index + 1 < len(self._line_starts) else len(self.text) + 1
         return self.text[start : following - 1].rstrip("\r")
 
     def span(self, start: int, end: int) -> Span:
@@ -117,11 +125,14 @@ def source_of_bytes(data: bytes, name: str, path: Path | None = None) -> Source:
 
 
 def refuse_deceptive(source: Source) -> Source:
-    """Pass `source` on, unless it holds control characters that no editor shows as they are."""
-    for offset, character in enumerate(source.text):
-        if character < " " and character not in "\t\n\r" or character == "\x7f":
-            raise UnreadableText(f"it holds the control character U+{ord(character):04X}", source, offset)
-        if character in _DIRECTION_CONTROLS:
-            what = f"it holds U+{ord(character):04X}, which changes the direction of the text around it"
-            raise UnreadableText(what, source, offset)
-    return source
+    """Pass `source` on, unless it holds characters that hide from a reader what it says."""
+    found = _DECEPTIVE.search(source.text)
+    if found is None:
+        return source
+    character = found.group()
+    what = f"it holds the control character U+{ord(character):04X}"
+    if character == "\r":
+        what = "it holds a carriage return that ends no line, so that a terminal shows one text over another"
+    elif character > "\x7f":
+        what = f"it holds U+{ord(character):04X}, which changes the direction of the text around it"
+    raise UnreadableText(what, source, found.start())

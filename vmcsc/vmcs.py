@@ -69,7 +69,8 @@ class FieldValue:
 class Vmcs:
     """What a policy comes to on `cpu`. `fields` are in the order of their encodings; `pages` are 4096 bytes each.
 
-    `violated` are the ids of the rules between controls that remain violated.
+    `violated` are the ids of the rules between controls that remain violated. `unmet` are the areas (types of fields)
+    whose state is not what the policy means, so that rules about them say nothing more.
     """
 
     policy: Policy
@@ -80,6 +81,7 @@ class Vmcs:
     pages: Mapping[str, bytes]
     absent: frozenset[str] = frozenset()
     violated: tuple[str, ...] = ()
+    unmet: frozenset[str] = frozenset()
 
     def writes(self, addresses: Mapping[str, int] | None = None) -> list[tuple[Field, Value]]:
         """The VMWRITEs that establish this VMCS, in order: control words, then fields by encoding.

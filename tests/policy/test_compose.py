@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -141,10 +142,9 @@ def test_a_statement_holds_where_its_condition_does_and_nobody_above_overrides_i
     assert [item.origin for item in remaining if holds(item.condition, now)] == expected
 
 
-def _specs(made: list[Database] = []) -> Database:  # noqa: B006: made once
-    if not made:
-        made.append(load())
-    return made[0]
+@cache
+def _specs() -> Database:
+    return load()
 
 
 def test_an_unknown_override_makes_what_it_replaces_unknown(database: Database) -> None:

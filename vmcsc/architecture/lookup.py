@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from vmcsc import codes
@@ -169,6 +170,29 @@ def _high_halves(database: Database) -> Iterator[tuple[str, Meaning]]:
             for name in (field.name, field.linux):
                 if name is not None:
                     yield f"{name}_high", _field(field, high=True)
+
+
+@lru_cache(maxsize=8)
+def field_names(database: Database) -> Mapping[str, Meaning]:
+    """What means a field: every name of every field, of its high half, and of the control word that it is, as `plain`
+    makes it. The meaning is of kind `field`."""
+    named: dict[str, Meaning] = {}
+    for field in database.fields.values():
+        for name, meaning in _names(field, _field(field)):
+            named.setdefault(plain(name), meaning)
+    for word in database.words.values():
+        for name in word.names:
+            named.setdefault(plain(name), _field(database.fields[word.field]))
+    return {**{plain(name): meaning for name, meaning in _high_halves(database)}, **named}
+
+
+def field_of(database: Database, word: str) -> Meaning | None:
+    """The field that a name or an encoding means, or None."""
+    number = number_of(word)
+    if number is None:
+        return field_names(database).get(plain(word))
+    field = database.field_by_encoding.get(number)
+    return None if field is None else _field(field, high=number != field.encoding)
 
 
 def _bits(database: Database) -> Iterator[tuple[str, Meaning]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
-from vmcsc.check.evaluate import RuleResult, Status, evaluate_rules, rules_of
+from vmcsc.check.compiled import evaluator
+from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.check.explain import reasons, unknown_inputs
 from vmcsc.check.memory import Memory
 from vmcsc.check.state import State
@@ -53,7 +54,7 @@ def check_fields(
     `spans` says where a field's value is written, so that findings point there.
     """
     state = State(database, fields, cpu, memory, processor)
-    results = tuple(evaluate_rules(rules_of(database), state))
+    results = evaluator(database).results(state)
     places = spans or {}
     findings = tuple(_finding(r, state, places) for r in results if r.status is Status.VIOLATED)
     return Checked(verdict(database, results), results, findings, state)

@@ -13,6 +13,7 @@ from vmcsc.check.state import State
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.rules import BoundArea, BoundRule, bind_rules
+from vmcsc.expression.value import Value
 
 MAX_ELEMENTS = 4096
 """How many elements of an area are looked at; what lies beyond is undetermined."""
@@ -47,10 +48,14 @@ def rules_of(database: Database) -> tuple[BoundRule, ...]:
 def evaluate_rules(rules: Iterable[BoundRule], state: State) -> Iterator[RuleResult]:
     """The result of each rule over `state`."""
     for bound in rules:
-        if bound.area is None:
-            yield RuleResult(bound, _status(bound, state))
-        else:
-            yield _over_area(bound, bound.area, state)
+        yield evaluate_rule(bound, state)
+
+
+def evaluate_rule(bound: BoundRule, state: State) -> RuleResult:
+    """The result of one rule over `state`."""
+    if bound.area is None:
+        return RuleResult(bound, _status(bound, state))
+    return _over_area(bound, bound.area, state)
 
 
 def _status(bound: BoundRule, state: State) -> Status:
@@ -73,13 +78,16 @@ def _over_area(bound: BoundRule, area: BoundArea, state: State) -> RuleResult:
         status = _status(bound, state)
         decided = status is Status.NOT_APPLICABLE or (status is Status.PASSED and count.is_true)
         return RuleResult(bound, status if decided else Status.UNDETERMINED)
-    found = set()
+    found: dict[Value, Status] = {}
     for index in range(min(count.bits, MAX_ELEMENTS)):
-        state.at(area.area.name, address.bits + index * area.area.size & (1 << 64) - 1)
-        status = _status(bound, state)
-        if status is Status.VIOLATED:
-            return RuleResult(bound, status, index + 1)
-        found.add(status)
-    if count.bits > MAX_ELEMENTS or Status.UNDETERMINED in found:
+        place = address.bits + index * area.area.size & (1 << 64) - 1
+        element = state.memory.read(place, area.area.size * 8)
+        if element in found:  # where an area is large, its elements are alike
+            continue
+        state.at(area.area.name, place)
+        found[element] = _status(bound, state)
+        if found[element] is Status.VIOLATED:
+            return RuleResult(bound, Status.VIOLATED, index + 1)
+    if count.bits > MAX_ELEMENTS or Status.UNDETERMINED in found.values():
         return RuleResult(bound, Status.UNDETERMINED)
-    return RuleResult(bound, Status.PASSED if Status.PASSED in found else Status.NOT_APPLICABLE)
+    return RuleResult(bound, Status.PASSED if Status.PASSED in found.values() else Status.NOT_APPLICABLE)

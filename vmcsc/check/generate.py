@@ -26,10 +26,10 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the function takes: leaves by key that are no fields, and fields and state by name with their widths."""
+    """What the function takes: the places of fields and of state by name, and the leaves that ask about the CPU."""
 
     fields: dict[str, int]
-    capabilities: dict[Key, nodes.Leaf]
+    capabilities: list[nodes.Leaf]
     state: dict[str, int]
 
 
@@ -70,7 +70,7 @@ class _Text:
     """Writes the parts of the function, and notes what they take."""
 
     def __init__(self, database: Database, rules: Sequence[BoundRule]) -> None:
-        self.inputs = Inputs({}, {}, {})
+        self.inputs = Inputs({}, [], {})
         self.shared: list[str] = []
         self._database = database
         self._names: dict[Key, str] = {}
@@ -136,19 +136,15 @@ class _Text:
                 fields = ((self._database.words[control.word].field, control.bit) for control in bits)
                 return f"({' & '.join(f'({self._field(name)} >> {bit})' for name, bit in fields)} & 1)"
             case nodes.ProcessorState():
-                return _place("s", self.inputs.state, leaf.state.name, leaf.width)
+                return f"s{self.inputs.state.setdefault(leaf.state.name, len(self.inputs.state))}"
             case _:
-                return _place("c", self.inputs.capabilities, leaf.key, leaf)
+                self.inputs.capabilities.append(leaf)
+                return f"c{len(self.inputs.capabilities) - 1}"
 
     def _field(self, name: str) -> str:
-        return _place("f", self.inputs.fields, name, self._database.fields[name].width)
+        return f"f{self.inputs.fields.setdefault(name, len(self.inputs.fields))}"
 
 
 def _always(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Constant) and node.value == 1
 
-
-def _place[K, V](letter: str, known: dict[K, V], key: K, value: V) -> str:
-    """The variable for an input, which gets the next place if it has none."""
-    known.setdefault(key, value)
-    return f"{letter}{list(known).index(key)}"

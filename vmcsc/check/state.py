@@ -39,6 +39,8 @@ class State:
         """The value of what a rule reads."""
         if isinstance(leaf, nodes.ElementBits):
             return self._element_bits(leaf)
+        if isinstance(leaf, nodes.Memory):  # its address may be read from an element
+            return self._fresh(leaf)
         key = leaf.key
         known = self._read.get(key)
         if known is None:

@@ -40,8 +40,10 @@ def verdict(database: Database, results: Iterable[RuleResult]) -> Verdict:
     """The verdict of a whole evaluation."""
     by_stage: dict[str, list[RuleResult]] = {stage.name: [] for stage in database.stages}
     for result in results:
+        if result.status is not Status.VIOLATED and result.status is not Status.UNDETERMINED:
+            continue
         stage = stage_of(database, result.rule.outcome)
-        if stage is not None and result.status in (Status.VIOLATED, Status.UNDETERMINED):
+        if stage is not None:
             by_stage[stage.name].append(result)
     possible: list[Outcome] = []
     for stage in database.stages:

@@ -22,7 +22,8 @@ COMMANDS = {
     "backends": "list what a policy can be turned into",
     "completion": "print a script that completes command lines in a shell",
 }
-"""Each command is the module of its name here, imported only when it is chosen."""
+"""Each command is the module of its name here, imported only when it is chosen. It has `run(argv)` and, for
+completion, `parser()`; `variants()` too where its options depend on its first operand."""
 
 _OPTIONS = ("-h", "--help", "--version")
 

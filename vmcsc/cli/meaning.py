@@ -261,14 +261,13 @@ def _rule(_meaning: Meaning, rule: model.Rule, database: Database) -> _Parts:
         ("help", rule.hint or ""),
         ("section", f'SDM, "{rule.section}"'),
     ]
-    return facts, [rule.why], _bits_read(rule, database)
+    return facts, [rule.why], dict.fromkeys(_bits_read(rule, database))
 
 
 def _bits_read(rule: model.Rule, database: Database) -> Iterator[tuple[str, str, str]]:
-    """The bits that the rule is about, in the order in which it names them."""
+    """The bits that the rule is about, in the order in which it names them, some more than once."""
     parts = [bind_rule_part(text, database, Diagnostics()) for text in (rule.when, rule.require) if text is not None]
-    leaves = dict.fromkeys(leaf for part in parts if part is not None for leaf in nodes.leaves(part))
-    for leaf in leaves:
+    for leaf in (leaf for part in parts if part is not None for leaf in nodes.leaves(part)):
         match leaf:
             case nodes.ControlBit(control=control):
                 yield str(control.bit), control.path, control.summary

@@ -33,7 +33,7 @@ class Project:
     ignore: frozenset[str] = frozenset()
     findings: Sequence[Diagnostic] = ()
 
-    def compile(self, source: str | Path | Source, cpus: Sequence[str] = ()) -> Result:
+    def compile(self, source: str | Path | Source, cpus: Sequence[str] = (), *, strict: bool = False) -> Result:
         """As `vmcsc.compile`, for the CPUs of the command line if there are any."""
         return compile(
             source,
@@ -42,6 +42,7 @@ class Project:
             search=self.search,
             default_cpus=self.cpus,
             ignore=self.ignore,
+            strict=strict,
         )
 
 

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.model import Bitmap, Control, ControlWord, Field
+from vmcsc.architecture.model import Bitmap, Control, ControlWord
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.bind import bind, bind_condition
 from vmcsc.expression.literals import WIDTHS
 from vmcsc.expression.nodes import Node, Operation
-from vmcsc.expression.nodes import Parameter as Reference
 from vmcsc.expression.scope import Scope
+from vmcsc.policy.assign import Assigner
 from vmcsc.policy.compose import Override, compose_assignments, compose_paintings, compose_stances
 from vmcsc.policy.files import PolicyTexts
-from vmcsc.policy.model import Assignment, Painting, Parameter, Policy, Stance
+from vmcsc.policy.model import Assignment, Painting, Parameter, Policy, Stance, TakenState
+from vmcsc.policy.states import AREAS, read_state
+from vmcsc.policy.taking import compose_states, implied_by_states, state_assignments
 from vmcsc.policy.suggest import did_you_mean
 from vmcsc.policy.targets import Targets
 from vmcsc.source import Source, Span
@@ -77,14 +79,19 @@ class _PolicyBinder:
         self._summary: str | None = None
         self._cpus: tuple[tree.Name, ...] = ()
         self._stances: list[Stance] = []
+        self._assigner = Assigner(database, self._scope, self._parameters, diagnostics)
         self._assignments: list[Assignment] = []
+        self._states: list[TakenState] = []
         self._paintings: list[Painting] = []
         self._overridden_bitmaps: list[Override] = []
         self._scenarios: list[tree.Scenario] = []
         self._titles: dict[str, tree.Scenario] = {}
 
     def finish(self, policy: tree.Policy, source: Source, sources: tuple[Source, ...]) -> Policy:
+        states = compose_states(self._states, self._origins, self._diagnostics)
         stances = compose_stances(self._stances, self._origins, self._db, self._diagnostics)
+        spoken_of = {stance.control.path for stance in stances if not stance.implied}
+        stances = (*stances, *implied_by_states(states, spoken_of, self._db))
         paintings = compose_paintings(self._paintings, self._overridden_bitmaps, self._origins, self._diagnostics)
         assignments = compose_assignments(self._assignments, paintings, self._origins, self._diagnostics)
         return Policy(
@@ -95,10 +102,11 @@ class _PolicyBinder:
             self._cpus,
             self._parameters,
             stances,
-            assignments,
+            (*assignments, *state_assignments(states, assignments, self._db)),
             paintings,
             tuple(self._scenarios),
             sources,
+            states,
         )
 
     @property
@@ -171,6 +179,8 @@ class _PolicyBinder:
                 self._when(statement, condition)
             case tree.Block():
                 self._block(statement, condition)
+            case tree.StateBlock():
+                self._state(statement, condition)
             case tree.Assignment():
                 self._assignment(statement, condition)
             case _:
@@ -209,6 +219,33 @@ class _PolicyBinder:
             help = did_you_mean(block.name.text, known, self._diagnostics) or f"the blocks are {', '.join(known)}"
             message = f"no control word or bitmap is named `{block.name.text}`"
             self._diagnostics.report(codes.UNKNOWN_BLOCK, message, block.name.span, help=help)
+
+    def _assignment(self, statement: tree.Assignment, condition: Node | None, area: str | None = None) -> None:
+        assigned = self._assigner.assignment(statement, condition, self._origin, area)
+        if assigned is not None:
+            self._assignments.append(assigned)
+
+    def _state(self, block: tree.StateBlock, condition: Node | None) -> None:
+        area = AREAS.get(block.area.text)
+        if area is None:
+            help = f"write {' or '.join(f'`state {name} NAME`' for name in AREAS)}"
+            message = f"`{block.area.text}` is no area that has states"
+            self._diagnostics.report(codes.UNKNOWN_STATE, message, block.area.span, help=help)
+            return
+        state = read_state(block.name.text, self._db, self._diagnostics, block.name.span)
+        if state is not None and state.area != area:
+            other = next(name for name, type in AREAS.items() if type == state.area)
+            message = f"`{state.name}` is a state of the {other}"
+            help = f"write `state {other} {state.name}`"
+            self._diagnostics.report(codes.UNKNOWN_STATE, message, block.name.span, help=help)
+        elif state is not None:
+            taken = TakenState(state, condition, block.span, self._origin, override=block.override)
+            self._states.append(taken)
+        for statement in block.body:
+            if isinstance(statement, tree.Assignment):
+                self._assignment(statement, condition, area)
+            else:
+                self._misplaced(statement, " inside `state`")
 
     # --- controls ---
 
@@ -287,64 +324,12 @@ class _PolicyBinder:
                     Painting(bitmap, intercept, accesses, ranges, condition, target.span, self._origin, test)
                 )
 
-    # --- fields ---
-
-    def _assignment(self, statement: tree.Assignment, condition: Node | None) -> None:
-        name = statement.target.text
-        field = self._db.fields.get(name)
-        if field is None:
-            self._unknown_field(statement.target)
-            return
-        problem = self._not_assignable(field.name, statement.target.span)
-        value: Node | None
-        if statement.param is not None:
-            value = self._declared_for(field, statement.param)
-        else:
-            assert statement.value is not None
-            value = bind(statement.value, field.width, self._scope, self._diagnostics)
-        if value is not None and not problem:
-            self._assignments.append(
-                Assignment(field, value, condition, statement.span, self._origin, override=statement.override)
-            )
-
-    def _declared_for(self, field: Field, param: tree.Param) -> Node | None:
-        """The parameter that an assignment to `field` declares."""
-        known = self._parameters.get(param.name.text)
-        if known is None or known.width == field.width:
-            return None if known is None else Reference(known.width, known.name)
-        message = f"`{param.name.text}` is {known.width} bits wide, `{field.name}` {field.width}"
-        right = next((name for name, width in WIDTHS.items() if width == field.width), None)
-        help = None if right is None else f"write `{right}` for its type"
-        self._diagnostics.report(codes.WIDTH_MISMATCH, message, param.type.span, help=help)
-        return None
-
-    def _unknown_field(self, target: tree.Path) -> None:
-        head = target.parts[0]
-        if len(target.parts) > 1 and head in self._db.fields:
-            message = f"`{target.text}` is a part of a field; a field is assigned as a whole"
-            self._diagnostics.report(codes.NOT_ASSIGNABLE, message, target.span, help=f"write `{head} = ...`")
-            return
-        help = did_you_mean(target.text, self._db.fields, self._diagnostics)
-        self._diagnostics.report(codes.UNKNOWN_FIELD, f"no field is named `{target.text}`", target.span, help=help)
-
-    def _not_assignable(self, name: str, span: Span) -> bool:
-        field = self._db.fields[name]
-        word = self._db.word_of_field.get(name)
-        if not field.writable:
-            message = f"`{name}` is read-only: the processor writes it at VM exits"
-            self._diagnostics.report(codes.READ_ONLY_FIELD, message, span, notes=[f"SDM: {field.section}"])
-        elif word is not None:
-            message = f"`{name}` is the control word `{word.name}`"
-            help = f"say in a block which controls you want: `{word.name} {{ require ... }}`"
-            self._diagnostics.report(codes.NOT_ASSIGNABLE, message, span, help=help)
-        return not field.writable or word is not None
-
 
 def _with_nested(body: Sequence[tree.Statement]) -> list[tree.Statement]:
-    """The statements of a body and of the `when`s in it."""
+    """The statements of a body and of the `when` and `state` blocks in it."""
     found: list[tree.Statement] = []
     for statement in body:
         found.append(statement)
-        if isinstance(statement, tree.When):
+        if isinstance(statement, tree.When | tree.StateBlock):
             found.extend(_with_nested(statement.body))
     return found

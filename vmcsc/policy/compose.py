@@ -15,11 +15,11 @@ from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.nodes import Constant, Invert, Node, Operation
-from vmcsc.policy.model import NEGATIVE, POSITIVE, STRONG, Assignment, Painting, Stance
+from vmcsc.policy.model import NEGATIVE, POSITIVE, STRONG, Assignment, Painting, Stance, TakenState
 from vmcsc.source import Span
 
 _NEVER = Constant(1, 0)
-_Said = TypeVar("_Said", Stance, Assignment, Painting)
+_Said = TypeVar("_Said", Stance, Assignment, Painting, TakenState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def compose_stances(
     `origins` are the policies in the order in which they take effect.
     """
     overrides = [Override(s.control.path, s.origin, s.condition, s.span) for s in stances if s.override]
-    remaining = _survivors(stances, lambda stance: stance.control.path, overrides, origins, diagnostics)
+    remaining = survivors(stances, lambda stance: stance.control.path, overrides, origins, diagnostics)
     earlier: dict[str, dict[tuple[str, str], Stance]] = {}
     for stance in remaining:
         if stance.condition is None:  # under conditions only resolution knows whether both hold
@@ -54,10 +54,10 @@ def compose_paintings(
     paintings: Sequence[Painting], overrides: Sequence[Override], origins: Sequence[str], diagnostics: Diagnostics
 ) -> tuple[Painting, ...]:
     """The paintings that remain after overriding whole blocks."""
-    return tuple(_survivors(paintings, lambda painting: painting.bitmap.name, overrides, origins, diagnostics))
+    return tuple(survivors(paintings, lambda painting: painting.bitmap.name, overrides, origins, diagnostics))
 
 
-def _survivors(
+def survivors(
     said: Sequence[_Said],
     thing: Callable[[_Said], str],
     overrides: Sequence[Override],
@@ -84,7 +84,7 @@ def _survivors(
         known = [condition for condition in conditions if condition is not None]
         if len(known) < len(conditions):
             return _NEVER
-        return Invert(1, _any(known)) if known else None
+        return Invert(1, any_of(known)) if known else None
 
     remaining = []
     for item in said:
@@ -97,12 +97,12 @@ def _survivors(
     return remaining
 
 
-def _any(conditions: Sequence[Node]) -> Node:
+def any_of(conditions: Sequence[Node]) -> Node:
     """Whether one of them holds; a balanced tree, since there may be many."""
     if len(conditions) == 1:
         return conditions[0]
     middle = len(conditions) // 2
-    return Operation(1, "|", _any(conditions[:middle]), _any(conditions[middle:]))
+    return Operation(1, "|", any_of(conditions[:middle]), any_of(conditions[middle:]))
 
 
 def _compare_with_earlier(stance: Stance, earlier: Iterable[Stance], diagnostics: Diagnostics) -> None:
@@ -159,7 +159,7 @@ def compose_assignments(
     """The assignments that remain after overriding, or findings where a field gets two values."""
     painted = _painted_fields(paintings)
     overrides = [Override(a.field.name, a.origin, a.condition, a.span) for a in assignments if a.override]
-    remaining = _survivors(assignments, lambda assignment: assignment.field.name, overrides, origins, diagnostics)
+    remaining = survivors(assignments, lambda assignment: assignment.field.name, overrides, origins, diagnostics)
     unconditional: dict[str, Assignment] = {}
     for assignment in remaining:
         name = assignment.field.name

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vmcsc.architecture.model import Bitmap, Control, Field
 from vmcsc.expression.nodes import Node
+from vmcsc.policy.states import State
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
 
@@ -38,10 +39,22 @@ class Stance:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A field and the value that it gets."""
+    """A field and the value that it gets. `state` is the name of the state that gives it, if one does."""
 
     field: Field
     value: Node
+    condition: Node | None
+    span: Span
+    origin: str
+    override: bool = False
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenState:
+    """A state that a policy takes for the fields of its area of which it says nothing itself."""
+
+    state: State
     condition: Node | None
     span: Span
     origin: str
@@ -96,3 +109,4 @@ class Policy:
     paintings: tuple[Painting, ...]
     scenarios: tuple[tree.Scenario, ...]
     sources: tuple[Source, ...] = ()
+    states: tuple[TakenState, ...] = ()

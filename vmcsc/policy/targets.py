@@ -120,7 +120,8 @@ class Targets:
             message = "the processor cannot test this: it compares the error code under one mask with one value"
             help = f"write a conjunction of bits, as in `{qualified.operand} & 5 == 1`"
             if not any(isinstance(leaf, Operand) for leaf in leaves(bound)):
-                help = f"what the processor can do is asked around the block: `when ... {{ {self._bitmap.name} {{ ... }} }}`"
+                around = f"`when ... {{ {self._bitmap.name} {{ ... }} }}`"
+                help = f"what the processor can do is asked around the block: {around}"
             self._diagnostics.report(
                 codes.BAD_CONDITION, message, target.condition.span, notes=[f"SDM: {self._bitmap.section}"], help=help
             )

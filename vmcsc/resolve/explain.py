@@ -10,6 +10,7 @@ from vmcsc.architecture.model import Control
 from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.diagnostic import Code, Diagnostics, Label, Severity
 from vmcsc.policy.model import Stance
+from vmcsc.resolve.evidence import bit_of
 from vmcsc.resolve.rules import ControlRule
 from vmcsc.resolve.wishes import WordWishes
 from vmcsc.resolve.words import SettledWords
@@ -71,23 +72,8 @@ class Explanation:
 
     def _evidence(self, control: Control, stance: Stance) -> str:
         """The MSR and bit that decide, for this CPU."""
-        word = self.vmcs.database.words[control.word]
-        allowed = self.capabilities.allowed(word)
-        who = self.vmcs.cpu.title
-        if allowed.exists is False:
-            activator = next(iter(self.vmcs.database.activators(word)), None)
-            if activator is not None:
-                return f"{who}: {allowed.msr.sdm} does not exist, since {self._bit_of(activator, positive=True)}"
-            return f"{who}: {allowed.msr.sdm} does not exist"
-        return f"{who}: {self._bit_of(control, positive=stance.verb in ('require', 'prefer', 'allow'))}"
-
-    def _bit_of(self, control: Control, *, positive: bool) -> str:
-        word = self.vmcs.database.words[control.word]
-        msr = self.capabilities.allowed(word).msr
-        if not word.allowed_0:
-            return f"{msr.sdm} bit {control.bit} is 0"
-        half = "[63:32]" if positive else "[31:0]"
-        return f"{msr.sdm}{half} bit {control.bit} is {0 if positive else 1}"
+        positive = stance.verb in ("require", "prefer", "allow")
+        return f"{self.vmcs.cpu.title}: {bit_of(control, self.capabilities, positive=positive)}"
 
     def _unread(self, control: Control) -> str:
         msr = self.capabilities.allowed(self.vmcs.database.words[control.word]).msr
@@ -153,7 +139,7 @@ class Explanation:
             allowed = self.capabilities.allowed(self.vmcs.database.words[control.word])
             about = control.mask & (self.wishes[control.word].required | self.wishes[control.word].preferred)
             if about and allowed.may_be_1.bit(control.bit) is False:
-                notes.insert(0, f"{self.vmcs.cpu.title}: {self._bit_of(control, positive=True)}")
+                notes.insert(0, f"{self.vmcs.cpu.title}: {bit_of(control, self.capabilities, positive=True)}")
         return notes
 
     # --- bitmaps ---

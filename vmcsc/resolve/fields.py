@@ -41,7 +41,7 @@ def resolve_fields(
 def _report_absent(
     policy: Policy, values: Mapping[str, FieldValue], absent: frozenset[str], diagnostics: Diagnostics
 ) -> None:
-    spans = {assignment.field.name: assignment.span for assignment in policy.assignments}
+    spans = {a.field.name: a.span for a in policy.assignments if a.state is None}  # a state has what some CPUs lack
     for name, item in values.items():
         if name in absent and name in spans:
             notes = [f"it exists where {item.field.exists}", f"SDM: {item.field.section}"]
@@ -68,7 +68,7 @@ def _assigned(assignments: Sequence[Assignment], read: Reader, diagnostics: Diag
             now = evaluate(assignment.value, read)
             if found is None:
                 found = (assignment, now)
-            elif value.equal(now, found[1]).is_false:
+            elif value.equal(now, found[1]).is_false and None in (assignment.state, found[0].state):
                 message = f"two values of `{assignment.field.name}` hold here: {now} and {found[1]}"
                 labels = [Label(found[0].span, "the other one")]
                 diagnostics.report(

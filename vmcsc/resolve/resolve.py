@@ -13,6 +13,7 @@ from vmcsc.expression.value import Value
 from vmcsc.policy.model import Policy
 from vmcsc.resolve.explain import Explanation
 from vmcsc.resolve.fields import resolve_fields
+from vmcsc.resolve.states import report_states
 from vmcsc.resolve.wishes import WordWishes, weigh
 from vmcsc.resolve.words import SettledWords, everything_allowed, settle_words
 from vmcsc.vmcs import ResolvedWord, Vmcs
@@ -39,6 +40,7 @@ def resolve(
         settled.undecided = generous.undecided
     fields, pages, absent = resolve_fields(policy, database, capabilities, read, diagnostics)
     words = {name: _resolved(name, wishes[name], settled) for name in database.words}
+    unmet = report_states(policy, capabilities, read, words, wishes, diagnostics)
     vmcs = Vmcs(
         policy,
         database,
@@ -48,6 +50,7 @@ def resolve(
         pages,
         absent,
         tuple(rule.rule.id for rule in settled.violated),
+        unmet,
     )
     Explanation(vmcs, capabilities, wishes, settled, diagnostics, named=cpu is not UNKNOWN_CPU).report()
     return vmcs

@@ -200,6 +200,10 @@ class Builder(Transformer[Token, Any]):
         override, name = children
         return tree.Block(self._span(meta), self._name(name), (), override is not None)
 
+    def state(self, meta: Meta, children: list[Any]) -> tree.StateBlock:
+        override, area, name = children
+        return tree.StateBlock(self._span(meta), self._name(area), self._name(name), (), override is not None)
+
     def on_cpu(self, meta: Meta, children: list[Any]) -> tree.OnCpu:
         return tree.OnCpu(self._span(meta), children[0], ())
 

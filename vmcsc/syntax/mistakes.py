@@ -32,7 +32,7 @@ _GROUPS = {
     frozenset({"LPAR", "MINUS", "TILDE", "NAME", "NUMBER"}): "a value",
     frozenset({"REQUIRE", "SUMMARY", "INTERCEPT", "NAME"}): "a statement",
 }
-_BLOCK_WORDS = frozenset({"policy", "when", "scenario", "on"})
+_BLOCK_WORDS = frozenset({"policy", "state", "when", "scenario", "on"})
 _SCENARIO_WORDS = frozenset({"set", "guest", "expect", "event", "memory", "resume"})
 _FOREIGN_BLOCKS = frozenset({"if", "else", "elif"})
 _INSTEAD = {
@@ -83,7 +83,8 @@ def report(error: UnexpectedInput, rule: str, chunk: Chunk, source: Source, diag
     if found is None:
         end = Span(source, max(chunk.start, chunk.end - 1), chunk.end)
         what = "what stands before this `{`" if rule == "header" else "the statement"
-        diagnostics.report(codes.INCOMPLETE, f"{what} ends too early; expected {_listed(expected)}", end)
+        help = "write `state AREA NAME {`" if rule == "header" and first == "state" else None
+        diagnostics.report(codes.INCOMPLETE, f"{what} ends too early; expected {_listed(expected)}", end, help=help)
         return
     message = f"unexpected `{shown(found.text)}`"
     if len(expected) <= MAX_EXPECTED:

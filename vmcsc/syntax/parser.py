@@ -34,6 +34,9 @@ def _lark() -> Lark:
     )
 
 
+_NOT_IN_SCENARIOS = tree.Policy | tree.When | tree.Scenario | tree.Block | tree.StateBlock
+
+
 def parse_policy_file(source: Source, diagnostics: Diagnostics) -> tree.PolicyFile:
     """Parse a policy, or a fragment to include. What is broken is reported and left out."""
     shape = shape_of(source, diagnostics)
@@ -76,7 +79,7 @@ class _Parser:
     def _in_place(self, statement: tree.Statement | None, in_scenario: bool) -> bool:
         """Whether `statement` may stand where it does, as far as scenarios go; reports it otherwise."""
         word = None
-        if in_scenario and isinstance(statement, tree.Policy | tree.When | tree.Scenario | tree.Block):
+        if in_scenario and isinstance(statement, _NOT_IN_SCENARIOS):
             word = "this block"
         elif in_scenario and isinstance(statement, tree.Execute) and statement.instruction.mnemonic in STARTERS:
             word = f"`{statement.instruction.mnemonic}`"  # reads like an instruction with an operand

@@ -16,9 +16,12 @@ from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.source import Source, Span
 
 MAX_DEPTH = 16
+MAX_WORDS = 50_000
+MAX_STATEMENTS = 5_000
+"""How much one text may hold: far more than anybody writes, and little enough to be parsed in a second or two."""
 
 STARTERS = frozenset(
-    "policy when scenario override on summary for extends include param require forbid prefer avoid allow "
+    "policy state when scenario override on summary for extends include param require forbid prefer avoid allow "
     "intercept pass set guest expect event memory resume".split()
 )
 """The words that begin a statement or a block."""
@@ -57,9 +60,20 @@ class Shape:
 def shape_of(source: Source, diagnostics: Diagnostics) -> Shape:
     """Split `source`. Reports unclosed and surplus braces and strings without an end."""
     splitter = _Splitter(source, diagnostics)
+    words = 0
     for kind, piece in _pieces(source.text):
+        words += kind not in ("space", "newline", "comment")
+        if words > MAX_WORDS or splitter.statements > MAX_STATEMENTS:
+            _report_too_long(source, piece.start(), diagnostics)
+            return Shape()
         splitter.take(kind, piece)
     return splitter.finish()
+
+
+def _report_too_long(source: Source, offset: int, diagnostics: Diagnostics) -> None:
+    message = f"the text is too long: it holds more than {MAX_WORDS} words or {MAX_STATEMENTS} statements"
+    help = "divide it with `extends` or `include`"
+    diagnostics.report(codes.TOO_LONG, message, Span(source, offset, offset + 1), help=help)
 
 
 def _pieces(text: str) -> Iterator[tuple[str, re.Match[str]]]:
@@ -71,6 +85,7 @@ class _Splitter:
     def __init__(self, source: Source, diagnostics: Diagnostics) -> None:
         self._source = source
         self._diagnostics = diagnostics
+        self.statements = 0
         self._shape = Shape()
         self._bodies: list[list[Chunk]] = [self._shape.chunks]
         self._open: list[Chunk] = []
@@ -168,6 +183,7 @@ class _Splitter:
 
     def _end_statement(self) -> None:
         if self._statement is not None:
+            self.statements += 1
             self._bodies[-1].append(self._statement)
         self._statement = None
         self._parentheses = 0

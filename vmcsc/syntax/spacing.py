@@ -91,7 +91,7 @@ def lead_of(words: Sequence[Word]) -> int:
     match texts:
         case [_, "=" | ".", *_] | []:
             return 0
-        case ["for" | "guest" | "event" | "on" | "set" | "param", _, *_]:
+        case ["for" | "state" | "guest" | "event" | "on" | "set" | "param", _, *_]:
             return 2
         case ["policy", _, "extends"]:
             return 3

@@ -162,6 +162,16 @@ class Block(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class StateBlock(Statement):
+    """`state AREA NAME { ... }`: a whole state, and the values of fields that are not as in it."""
+
+    area: Name
+    name: Name
+    body: tuple[Statement, ...]
+    override: bool
+
+
+@dataclass(frozen=True, slots=True)
 class When(Statement):
     condition: Expression
     body: tuple[Statement, ...]
