@@ -1,9 +1,9 @@
 #!/bin/sh
 # Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
 #
-# Needs python3 with its venv module. A C compiler, the kernel's headers and two shells are installed where that is possible (as
-# root, or with sudo that asks for no password); where it is not, the tests that need them are skipped with the
-# reason. With CI=true a skip is a failure.
+# Needs python3 with its venv module. A C compiler, the kernel's headers, two shells and patch are installed where that
+# is possible (as root, or with sudo that asks for no password); where it is not, the tests that need them are skipped
+# with the reason. With CI=true a skip is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"
 command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
+command -v patch >/dev/null 2>&1 || missing="$missing patch"
 command -v git >/dev/null 2>&1 || missing="$missing git"
 ls /usr/src/linux-source-6.1.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.1 xz-utils"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import vmcsc
 from vmcsc.architecture.database import Database
 from vmcsc.backend import GROUP, Artifact, Backend, backends, emit, get
 from vmcsc.capabilities.cpu import Cpu
@@ -192,3 +193,11 @@ def test_options_come_from_a_dataclass(vmcs: Vmcs) -> None:
         "stdint": True,
         "prefix": True,
     }
+
+
+def test_the_back_ends_are_listed_also_after_one_was_used(database: Database) -> None:
+    """The package `vmcsc.backends` has the name of the function; using it must not hide the function."""
+    vmcs = vmcsc.compile("minimal", database=database).vmcs
+    assert vmcs is not None
+    vmcsc.emit(vmcs, "c-header")
+    assert "c-header" in vmcsc.backends()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -92,9 +93,8 @@ def test_what_nobody_read_of_the_added_cpu_is_unknown(extended: Database) -> Non
 
 
 def test_the_added_back_end_emits(copy: Path, extended: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    import vmcsc.backends
-
-    monkeypatch.setattr(vmcsc.backends, "__path__", [*vmcsc.backends.__path__, str(copy / "backends")])
+    package = importlib.import_module("vmcsc.backends")
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(copy / "backends")])
     for how, path, text in snippets():
         if how == "table":
             assert path == Path("vmcsc/backend.py")

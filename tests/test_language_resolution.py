@@ -5,9 +5,11 @@ Expectations are computed from raw MSR bits and from bit numbers of the SDM, nev
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import vmcsc
 from tests.processors import (
     ALL,
     CR3_LOAD,
@@ -254,3 +256,11 @@ def test_what_several_cpus_refuse_is_one_finding_with_the_evidence_of_each(datab
     error = finding(compiled("primary { require hlt_exiting }", *cpus, database=database))
     assert error.cpus == ("one", "two")
     assert [note.partition(":")[0] for note in error.notes] == ["One", "Two"]
+
+
+def test_two_cpu_files_of_one_name_are_two_processors(tmp_path: Path, database: Database) -> None:
+    for folder, basic in (("a", "0xda050000000013"), ("b", "0x5a050000000013")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.json").write_text(f'{{"0x480": "{basic}"}}')
+    cpus = [tmp_path / "a" / "x.json", tmp_path / "b" / "x.json"]
+    assert len(vmcsc.compile("policy p { }", cpus, database).by_cpu) == 2

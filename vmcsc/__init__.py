@@ -11,9 +11,6 @@ the `Result`, never an exception; `VmcscError` is for wrong use.
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -76,23 +73,6 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: start-up time is a feature."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"vmcsc.{_HOMES[name]}"), name)
-
-
-class _Package(ModuleType):
-    """This package. Importing one of its own packages sets an attribute, also where the name is a function's too."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOMES and type(value) is ModuleType:
-            value.__class__ = _Callable
-        super().__setattr__(name, value)
-
-
-class _Callable(ModuleType):
-    """A package of the name of a public function, as which it can be called."""
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return __getattr__(self.__name__.rpartition(".")[2])(*arguments, **named)
-
-
-sys.modules[__name__].__class__ = _Package

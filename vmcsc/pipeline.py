@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
+from vmcsc.cache import Cache
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.check.check import Checked
@@ -22,6 +23,7 @@ from vmcsc.policy.bind import bind_policy
 from vmcsc.policy.model import Policy
 from vmcsc.resolve import resolve
 from vmcsc.source import Source, UnreadableText, read_source, refuse_deceptive
+from vmcsc.syntax.grammar import keep_grammar
 from vmcsc.vmcs import Vmcs
 
 CpuLike = str | Path | Cpu
@@ -55,15 +57,28 @@ class Result:
         return next(iter(self.by_cpu.values()), None)
 
 
-def load(*overlays: str | Path) -> Database:
-    """The shipped specs with those of the `overlays` folders. Raises `VmcscError` where an overlay is wrong."""
+def load(*overlays: str | Path, cache: Cache | None = None) -> Database:
+    """The shipped specs with those of the `overlays` folders. Raises `VmcscError` where an overlay is wrong.
+
+    What takes time to make of the specs is kept in `cache`, if one is given, for the next run.
+    """
+    keep_grammar(cache)
     diagnostics = Diagnostics()
-    database = load_specs([Path(overlay) for overlay in overlays], diagnostics)
+    database = load_specs([Path(overlay) for overlay in overlays], diagnostics, cache=cache)
     if database is not None and overlays:
-        check_conditions(database, diagnostics)
+        _check_conditions(database, diagnostics)
     if database is None or diagnostics.failed:
         raise VmcscError("the specs are not in order", tuple(diagnostics))
     return database
+
+
+def _check_conditions(database: Database, diagnostics: Diagnostics) -> None:
+    """Report the expressions of the specs that mean nothing, unless they are known to be in order."""
+    if database.cache is not None and database.cache.get("conditions", database.key):
+        return
+    check_conditions(database, diagnostics)
+    if database.cache is not None and not diagnostics.failed:
+        database.cache.put("conditions", database.key, True)
 
 
 def compile(
@@ -147,8 +162,14 @@ def _cpus(
         named = [read_cpu(name.text, db, diagnostics, name.span) for name in distinct]
         return [found for found in named if found is not None] or [UNKNOWN_CPU]
     wanted = list(default) if cpu is None else [cpu] if isinstance(cpu, str | Path | Cpu) else list(cpu)
-    found = [one if isinstance(one, Cpu) else read_cpu(str(one), db, diagnostics) for one in wanted]
-    return [one for one in found if one is not None] or [UNKNOWN_CPU]
+    found: dict[str, Cpu] = {}
+    for one in wanted:
+        read = one if isinstance(one, Cpu) else read_cpu(str(one), db, diagnostics)
+        if read is not None and found.get(read.name, read) != read:  # two files of one name in two folders
+            read = replace(read, name=str(one))
+        if read is not None:
+            found[read.name] = read
+    return list(found.values()) or [UNKNOWN_CPU]
 
 
 def _check_params(policy: Policy, params: Mapping[str, int]) -> None:

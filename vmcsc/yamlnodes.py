@@ -7,18 +7,19 @@ keys. PyYAML on its own reads YAML 1.1, where `31:0` is the number 1860, `010` i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
-
-import yaml
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from vmcsc.source import Source, Span
 
+if TYPE_CHECKING:
+    import yaml
+
 MAX_DEPTH = 64
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 
 _Path = tuple[str | int, ...]
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,40}|0x[0-9a-fA-F]{1,40}|0o[0-7]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
@@ -38,14 +39,23 @@ class YamlError(Exception):
         self.span = span
 
 
-@dataclass(slots=True)
+@dataclass
 class YamlDocument:
-    """The value of a document, and the spans of its values and keys by path (`("fields", 3, "name")`)."""
+    """The value of a document, and the spans of its values and keys by path (`("fields", 3, "name")`).
+
+    A value that was kept from an earlier run has no spans yet; the text is read for them where they are needed.
+    """
 
     source: Source
     value: Any = None
-    spans: dict[_Path, Span] = field(default_factory=dict)
-    keys: dict[_Path, Span] = field(default_factory=dict)
+
+    @cached_property
+    def spans(self) -> dict[_Path, Span]:
+        return read_yaml(self.source).spans
+
+    @cached_property
+    def keys(self) -> dict[_Path, Span]:
+        return read_yaml(self.source).keys
 
     def span(self, *path: str | int) -> Span:
         """The span of the value at `path`, or of the nearest value around it."""
@@ -62,9 +72,12 @@ class YamlDocument:
 
 def read_yaml(source: Source) -> YamlDocument:
     """Read the only document of `source`. Raises `YamlError` at the first thing that is not well-formed."""
-    builder = _Builder(source)
+    import yaml  # 15 ms, which a run that has the values from an earlier one can do without
+
+    builder = _Builder(source, yaml)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast
     try:
-        for event in yaml.parse(source.text, Loader=_Loader):
+        for event in yaml.parse(source.text, Loader=loader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -78,14 +91,17 @@ def read_yaml(source: Source) -> YamlDocument:
 class _Builder:
     """Turns libyaml's events into values with an explicit stack, so that depth is bounded by us."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, yaml: Any) -> None:
         self.document = YamlDocument(source)
+        self.document.spans, self.document.keys = {}, {}
         self._source = source
+        self._yaml = yaml
         self._open: list[_Collection] = []
         self._nodes = 0
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
+        yaml = self._yaml
         start, end = event.start_mark, event.end_mark
         span = Span(self._source, 0 if start is None else start.index, 0 if end is None else end.index)
         if isinstance(event, yaml.DocumentStartEvent):
@@ -107,12 +123,12 @@ class _Builder:
             raise YamlError("tags are not allowed", span)
         if self._nodes > MAX_NODES:
             raise YamlError(f"the document has more than {MAX_NODES} values", span)
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, self._yaml.ScalarEvent):
             self._place(_scalar(event, span), span, is_scalar=True)
             return
         if len(self._open) >= MAX_DEPTH:
             raise YamlError(f"values are nested more than {MAX_DEPTH} deep", span)
-        value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        value: Any = {} if isinstance(event, self._yaml.MappingStartEvent) else []
         path = self._place(value, span, is_scalar=False)
         self._open.append(_Collection(value, path, span))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.lookup import KINDS, look_up, number_of, plain, similar
+from vmcsc.architecture.lookup import KINDS, field_of, look_up, number_of, plain, similar
 
 
 def meanings(database: Database, word: str, kind: str | None = None) -> list[tuple[str, str]]:
@@ -71,7 +71,27 @@ def test_every_entry_is_found_by_its_own_name(database: Database) -> None:
         assert ("field", field.name) in meanings(database, field.name)
         assert ("field", field.name) in meanings(database, hex(field.encoding))
     for rule in database.rules:
-        assert meanings(database, rule.code, "rule") == [("rule", rule.id)]
+        assert meanings(database, rule.id, "rule") == [("rule", rule.id)]
+
+
+def test_the_code_of_a_rule_that_is_written_for_many_things_means_the_first(database: Database) -> None:
+    for code in {rule.code for rule in database.rules}:
+        first = next(rule for rule in database.rules if rule.code == code)
+        assert meanings(database, code, "rule") == [("rule", first.id)]
+
+
+def test_a_field_is_meant_by_each_of_its_names_and_by_its_encoding(database: Database) -> None:
+    for field in database.fields.values():
+        for word in (*field.names, hex(field.encoding), f"{field.encoding:X}H"):
+            part = field_of(database, word)
+            assert part is not None and (part.field, part.high) == (field, False), word
+    for word in database.words.values():
+        part = field_of(database, word.sdm)
+        assert part is not None and part.name == word.field
+    part = field_of(database, "0x2011")
+    assert part is not None and (part.name, part.high) == ("tsc_offset_high", True)
+    assert field_of(database, "TSC_OFFSET_HIGH") == part
+    assert field_of(database, "hlt_exiting") is None and field_of(database, "0x7ffe") is None
 
 
 def test_every_code_is_known_even_where_no_spec_explains_it(database: Database) -> None:

@@ -100,6 +100,6 @@ def results(database: Database, row: Row) -> tuple[Mapping[str, RuleResult], Sta
     """What becomes of every rule in the row's state: those that read nothing new as in the base."""
     values, before = row.values(), _base(row.check.base)
     state = build(database, values)
-    changed = {key for key in {*values, *before} if values.get(key, 0) != before.get(key, 0) or isinstance(key, int)}
+    changed = {key for key in {*values, *before} if values.get(key) != before.get(key)}
     again = evaluate_rules(affected(database, inputs(changed)), state)
     return {**base_results(database, row.check.base), **{result.rule.id: result for result in again}}, state

@@ -45,7 +45,7 @@ def region(rule: str, field: str, source: str, switch: str, given: Change = NONE
         source,
         field=field,
         given=given,
-        violated=[size + 1, size * 3 // 2],
+        violated=[size + 1, size + 2, size * 3 // 2],
         passed=[size, size * 2, 0],
         idle=[off(switch) + put(**{field: size + 1})],
         outcome=ERROR_7,
@@ -114,3 +114,24 @@ def linear(
         rule, source, base="without Intel 64", given=given, violated=[], passed=[], idle=[bad], outcome=outcome
     )
     return [narrow, wide, legacy]
+
+
+def memory_types(rule: str, field: str, source: str, switch: str, outcome: Outcome = GUEST_STATE) -> Check:
+    """A page-attribute table, of which each byte is tried with numbers that are memory types and others."""
+    usual = 0x0007040600070406
+    types = (0, 1, 4, 5, 6, 7)
+    others = (2, 3, *range(8, 16), 0x16, 0x20, 0x46, 0x86, 0xFF)
+
+    def with_byte(place: int, kind: int) -> int:
+        return usual & ~(0xFF << 8 * place) | kind << 8 * place
+
+    return Check(
+        rule,
+        source,
+        given=on(switch),
+        field=field,
+        violated=[with_byte(place, kind) for place in range(8) for kind in others],
+        passed=[with_byte(place, kind) for place in range(8) for kind in types],
+        idle=[off(switch) + put(**{field: 2})],
+        outcome=outcome,
+    )

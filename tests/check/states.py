@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from tests.check.changes import NONE, Change, Key, cpu, memory, off, on, put, state
 from vmcsc.architecture.database import Database
@@ -10,6 +11,7 @@ from vmcsc.capabilities.cpu import Cpu
 from vmcsc.check.memory import Memory
 from vmcsc.check.state import State
 from vmcsc.expression import value
+from vmcsc.expression.value import Value
 
 ALL = (1 << 64) - 1
 REVISION = 0x15
@@ -156,17 +158,17 @@ def base(name: str) -> dict[Key, int]:
 
 def build(database: Database, values: Mapping[Key, int]) -> State:
     """The state in which everything that has no value is 0, and features of the processor are there; memory aside."""
-    fields = {name: value.known(field.width, values.get(name, 0)) for name, field in database.fields.items()}
-    msrs = {msr.name: value.known(64, values.get(msr.name, 0)) for msr in database.capability_msrs}
-    facts = {
-        name: value.known(fact.width, values.get(f"cpu.{name}", 1 if fact.width == 1 else 0))
-        for name, fact in database.facts.items()
-    }
-    processor = {
-        name: value.known(found.width, values.get(f"processor.{name}", 0)) for name, found in database.state.items()
-    }
+    fields = {name: _known(field.width, values.get(name, 0)) for name, field in database.fields.items()}
+    msrs = {msr.name: _known(64, values.get(msr.name, 0)) for msr in database.capability_msrs}
+    facts = {name: _known(f.width, values.get(f"cpu.{name}", int(f.width == 1))) for name, f in database.facts.items()}
+    processor = {name: _known(bits.width, values.get(f"processor.{name}", 0)) for name, bits in database.state.items()}
     pieces = {key: bits.to_bytes(8, "little") for key, bits in values.items() if isinstance(key, int)}
     return State(database, fields, Cpu("made", "Made", msrs, facts), Memory(pieces), processor)
+
+
+@lru_cache(maxsize=1 << 14)
+def _known(width: int, bits: int) -> Value:
+    return value.known(width, bits)
 
 
 def inputs(keys: set[Key]) -> set[tuple[str, str]]:

@@ -115,6 +115,23 @@ def test_random_states_come_out_alike_in_both_ways(
         agreed(compiled, State(database, fields, cpu, randomly.memory(fields), randomly.processor(unknown)))
 
 
+@pytest.mark.parametrize("unknown", [0.02, 0.3])
+@pytest.mark.parametrize("seed", range(5))
+def test_states_that_leave_the_same_unknown_are_judged_each_by_its_own_values(
+    seed: int, unknown: float, database: Database, compiled: CompiledRules, cpus: list[Cpu]
+) -> None:
+    chance = random.Random(seed)
+    first = Randomly(seed, database).fields(unknown)
+    processor = Randomly(seed, database).processor(unknown)
+    for _ in range(12):
+        few = set(chance.sample(sorted(first), 5)) | set(database.word_of_field)
+        fields = {
+            name: Value(value.width, chance.getrandbits(64) if name in few else value.bits, value.known)
+            for name, value in first.items()
+        }
+        agreed(compiled, State(database, fields, chance.choice(cpus), None, processor))
+
+
 def test_random_states_meet_rules_that_pass_and_rules_that_are_violated(
     database: Database, compiled: CompiledRules
 ) -> None:
@@ -234,7 +251,7 @@ def test_the_code_holds_nothing_but_numbers_and_made_up_names(database: Database
     words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"0x[0-9a-f]+", "", text)))
     words -= {word for word in words if re.fullmatch(r"[fcsx]\d*", word)}
     python = {"def", "check", "if", "elif", "else", "for", "in", "range", "try", "except", "break", "return"}
-    assert words <= python | {"and", "or", "not", "max", "min", "None", "Unknown", "late", "a", "e", "i", "m", "n", "p", "r", "w"}
+    assert words <= python | {"and", "or", "not", "max", "min", "None", "Unknown", "late", "unknown", "a", "e", "i", "m", "n", "p", "r", "w"}
     assert not set(text) & set("'\"#\\;@")
 
 

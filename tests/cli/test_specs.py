@@ -38,7 +38,8 @@ def test_the_shipped_specs_are_in_order_and_counted(vmcsc: Any) -> None:
     assert re.match(r"specs \d{4}\.\d+: \d+ fields, \d+ controls in 8 words, ", run.out)
     cpus = len(list((ROOT / "specs" / "cpus").glob("*.yaml")))
     policies = len(list((ROOT / "specs" / "policies").glob("*.vmcs")))
-    assert run.out.endswith(f"{cpus} CPUs, {policies} policies\n")
+    states = len(list((ROOT / "specs" / "states").glob("*.yaml")))
+    assert run.out.endswith(f"{cpus} CPUs, {states} states, {policies} policies\n")
     assert run.err == "1 folder, no findings\n"
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vmcsc.architecture import model
+from vmcsc.cache import Cache
 from vmcsc.source import Span
 
 
@@ -16,7 +17,7 @@ class Database:
     """The facts of VMX. Mappings are keyed by the snake_case names and keep the order of the files.
 
     `folders` are the spec folders, the shipped one first; `origins` says where each entry is written, by kind and
-    name.
+    name. In `cache`, if there is one, is kept what is made of specs of this content, which is called `key`.
     """
 
     version: str
@@ -40,6 +41,8 @@ class Database:
     codes: Mapping[str, model.CodeText]
     folders: tuple[Path, ...]
     origins: Mapping[tuple[str, str], Span]
+    cache: Cache | None = None
+    key: str = ""
 
     def __repr__(self) -> str:
         """Short: the whole of it would fill megabytes of a traceback."""
@@ -71,6 +74,11 @@ class Database:
             if high is not None:
                 found[high] = field
         return found
+
+    @cached_property
+    def conditional_fields(self) -> tuple[model.Field, ...]:
+        """The fields that some processors do not have."""
+        return tuple(field for field in self.fields.values() if field.exists is not None)
 
     @cached_property
     def msr_by_index(self) -> Mapping[int, model.Msr]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from vmcsc import codes
 from vmcsc.architecture import build
 from vmcsc.architecture.crossref import cross_reference
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.kept import KeptSpecs, Origins, Place
 from vmcsc.architecture.model import Rule
 from vmcsc.architecture.reader import SpecDocument, read_document, spec_files
+from vmcsc.cache import Cache
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.resources import SPECS
-from vmcsc.source import Span
 
 _LISTS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
     "fields": ("fields", "name", build.field),
@@ -44,38 +45,67 @@ class _Collected:
     """The built entries by kind and name, and what is not a list of entries."""
 
     entries: dict[str, dict[str, Any]] = field(default_factory=lambda: {kind: {} for kind in _LISTS})
-    words: dict[str, tuple[dict[str, Any], Span]] = field(default_factory=dict)
+    words: dict[str, dict[str, Any]] = field(default_factory=dict)
     controls: dict[str, dict[str, Any]] = field(default_factory=dict)
     single: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict)
     ledger: dict[str, str] = field(default_factory=dict)
-    origins: dict[tuple[str, str], Span] = field(default_factory=dict)
+    origins: dict[tuple[str, str], Place] = field(default_factory=dict)
 
 
 def load_specs(
-    overlays: Sequence[Path], diagnostics: Diagnostics, *, check_shipped: bool = False, shipped: Path = SPECS
+    overlays: Sequence[Path],
+    diagnostics: Diagnostics,
+    *,
+    check_shipped: bool = False,
+    shipped: Path = SPECS,
+    cache: Cache | None = None,
 ) -> Database | None:
     """Build the database from the shipped specs and `overlays`, or report what is wrong with them.
 
-    The shipped files are trusted unless `check_shipped`: the project's own tests validate them.
+    The shipped files are trusted unless `check_shipped`: the project's own tests validate them. What a `cache` has is
+    trusted too, since it is written only where nothing is wrong.
     """
-    collected = _Collected()
+    folders = (shipped, *overlays)
     before = len(diagnostics)
-    for folder in (shipped, *overlays):
-        validate = check_shipped or folder != shipped
-        if not folder.is_dir():
-            diagnostics.report(codes.SPEC_SYNTAX, f"{folder} is not a folder of specs")
-            continue
-        for path in spec_files(folder):
-            document = read_document(path, diagnostics, validate=validate)
-            if document is not None:
-                _collect(document, collected, diagnostics)
-    database = _assemble(collected, (shipped, *overlays), diagnostics)
+    kept = None if cache is None or check_shipped else KeptSpecs(cache, folders)
+    documents = None if kept is None else kept.read()
+    if documents is not None:
+        return _assemble(_collected(documents, diagnostics), folders, diagnostics, cache, kept)
+    read = _read_folders(folders, diagnostics, frozenset(overlays) | ({shipped} if check_shipped else set()))
+    collected = _collected((document for _, document in read), diagnostics)
+    database = _assemble(collected, folders, diagnostics, cache, kept)
     if database is not None and (check_shipped or overlays):
         cross_reference(database, diagnostics)
         if check_shipped:
             _check_ledger(database, collected.ledger, diagnostics)
-    return None if len(diagnostics) > before else database
+    if len(diagnostics) > before:
+        return None
+    if kept is not None:
+        kept.write(read)
+    return database
+
+
+def _read_folders(
+    folders: Sequence[Path], diagnostics: Diagnostics, validated: Collection[Path]
+) -> list[tuple[Path, SpecDocument]]:
+    read = []
+    for folder in folders:
+        if not folder.is_dir():
+            diagnostics.report(codes.SPEC_SYNTAX, f"{folder} is not a folder of specs")
+            continue
+        for path in spec_files(folder):
+            document = read_document(path, diagnostics, validate=folder in validated)
+            if document is not None:
+                read.append((path, document))
+    return read
+
+
+def _collected(documents: Iterable[SpecDocument], diagnostics: Diagnostics) -> _Collected:
+    collected = _Collected()
+    for document in documents:
+        _collect(document, collected, diagnostics)
+    return collected
 
 
 def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
@@ -90,11 +120,11 @@ def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnos
         entries = collected.entries[document.kind]
         for index, raw in enumerate(document.value[list_key]):
             name = raw[name_key]
-            span = document.span(list_key, index, name_key)
-            if _is_new(document.kind, name, name in entries, span, collected, diagnostics):
+            place = (document, (list_key, index, name_key))
+            if _is_new(document.kind, name, name in entries, place, collected, diagnostics):
                 entries[name] = builder(raw)
                 for key in EXPRESSIONS & raw.keys():
-                    collected.origins[f"{document.kind}.{key}", name] = document.span(list_key, index, key)
+                    collected.origins[f"{document.kind}.{key}", name] = (document, (list_key, index, key))
     else:
         collected.single[document.kind] = document.value
 
@@ -102,48 +132,55 @@ def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnos
 def _collect_rules(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
     for index, raw in enumerate(document.value["checks"]):
         for rule in build.rules(raw):
-            span = document.span("checks", index, "id")
-            if _is_new("checks", rule.id, rule.id in collected.rules, span, collected, diagnostics):
+            place = (document, ("checks", index, "id"))
+            if _is_new("checks", rule.id, rule.id in collected.rules, place, collected, diagnostics):
                 collected.rules[rule.id] = rule
                 for key in EXPRESSIONS & raw.keys():
-                    collected.origins["checks." + key, rule.id] = document.span("checks", index, key)
+                    collected.origins["checks." + key, rule.id] = (document, ("checks", index, key))
 
 
 def _collect_controls(document: SpecDocument, collected: _Collected, diagnostics: Diagnostics) -> None:
     word = document.value["word"]
     if "field" in document.value:  # the file that defines the word; others add controls to it
-        if _is_new("words", word, word in collected.words, document.span("word"), collected, diagnostics):
-            collected.words[word] = (document.value, document.span("word"))
+        if _is_new("words", word, word in collected.words, (document, ("word",)), collected, diagnostics):
+            collected.words[word] = document.value
     else:
-        collected.origins.setdefault(("words", word), document.span("word"))
+        collected.origins.setdefault(("words", word), (document, ("word",)))
     controls = collected.controls.setdefault(word, {})
     for index, raw in enumerate(document.value.get("controls", ())):
-        span = document.span("controls", index, "name")
+        place = (document, ("controls", index, "name"))
         path = f"{word}.{raw['name']}"
-        if _is_new("controls", path, raw["name"] in controls, span, collected, diagnostics):
+        if _is_new("controls", path, raw["name"] in controls, place, collected, diagnostics):
             controls[raw["name"]] = build.control(raw, word)
 
 
 def _is_new(
-    kind: str, name: str, known: bool, span: Span, collected: _Collected, diagnostics: Diagnostics
+    kind: str, name: str, known: bool, place: Place, collected: _Collected, diagnostics: Diagnostics
 ) -> bool:
     if not known:
-        collected.origins[kind, name] = span
+        collected.origins[kind, name] = place
         return True
-    first = collected.origins[kind, name]
+    origins = Origins({(kind, name): collected.origins[kind, name], (kind, ""): place})
     diagnostics.report(
         codes.SPEC_DUPLICATE,
         f"`{name}` is defined twice among {kind}",
-        span,
-        labels=[Label(first, "defined here first")],
+        origins[kind, ""],
+        labels=[Label(origins[kind, name], "defined here first")],
         help="give one of them another name, or remove it",
     )
     return False
 
 
-def _assemble(collected: _Collected, folders: tuple[Path, ...], diagnostics: Diagnostics) -> Database | None:
+def _assemble(
+    collected: _Collected,
+    folders: tuple[Path, ...],
+    diagnostics: Diagnostics,
+    cache: Cache | None,
+    kept: KeptSpecs | None,
+) -> Database | None:
+    origins = Origins(collected.origins)
     for word in collected.controls.keys() - collected.words.keys():
-        span = collected.origins["words", word]
+        span = origins["words", word]
         known = ", ".join(collected.words)
         message = f"these controls belong to the word `{word}`, which no file defines"
         diagnostics.report(codes.SPEC_REFERENCE, message, span, help=f"known words: {known}")
@@ -151,7 +188,7 @@ def _assemble(collected: _Collected, folders: tuple[Path, ...], diagnostics: Dia
         diagnostics.report(codes.SPEC_REFERENCE, "the specs lack their version or the structure of field encodings")
         return None
     words = {}
-    for name, (raw, _) in collected.words.items():
+    for name, raw in collected.words.items():
         controls = sorted(collected.controls.get(name, {}).values(), key=lambda control: control.bit)
         words[name] = build.control_word(raw, tuple(controls))
     entries = collected.entries
@@ -177,7 +214,9 @@ def _assemble(collected: _Collected, folders: tuple[Path, ...], diagnostics: Dia
         stages=tuple(entries["stages"].values()),
         codes=entries["codes"],
         folders=folders,
-        origins=collected.origins,
+        origins=origins,
+        cache=cache if kept is not None and kept.settled else None,
+        key="" if kept is None else kept.key,
     )
 
 

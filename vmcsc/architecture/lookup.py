@@ -126,9 +126,12 @@ def _named(database: Database) -> Iterator[tuple[str, Meaning]]:
         yield word.field, Meaning("word", word.name, word)
     yield from _high_halves(database)
     yield from _bits(database)
+    by_code: dict[str, str] = {}
     for rule in database.rules:
-        for name in (rule.id, rule.code):
-            yield name, Meaning("rule", rule.id, rule)
+        meaning = Meaning("rule", rule.id, rule)
+        yield rule.id, meaning
+        if by_code.setdefault(rule.code, rule.id) == rule.id:  # the first speaks for all that are written with it
+            yield rule.code, meaning
     for code in known_codes(database).values():
         for name in (code.code, code.name):
             yield name, Meaning("code", code.code, code)
@@ -172,27 +175,40 @@ def _high_halves(database: Database) -> Iterator[tuple[str, Meaning]]:
                     yield f"{name}_high", _field(field, high=True)
 
 
-@lru_cache(maxsize=8)
-def field_names(database: Database) -> Mapping[str, Meaning]:
-    """What means a field: every name of every field, of its high half, and of the control word that it is, as `plain`
-    makes it. The meaning is of kind `field`."""
-    named: dict[str, Meaning] = {}
-    for field in database.fields.values():
-        for name, meaning in _names(field, _field(field)):
-            named.setdefault(plain(name), meaning)
-    for word in database.words.values():
-        for name in word.names:
-            named.setdefault(plain(name), _field(database.fields[word.field]))
-    return {**{plain(name): meaning for name, meaning in _high_halves(database)}, **named}
+@dataclass(frozen=True, slots=True)
+class FieldPart:
+    """A field as a name or an encoding means it: the whole of it, or its high half."""
+
+    field: model.Field
+    high: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.field.name}_high" if self.high else self.field.name
 
 
-def field_of(database: Database, word: str) -> Meaning | None:
-    """The field that a name or an encoding means, or None."""
+def field_of(database: Database, word: str) -> FieldPart | None:
+    """What of a field a name or an encoding means, or None. A control word means the field that holds it."""
     number = number_of(word)
     if number is None:
-        return field_names(database).get(plain(word))
+        return _field_names(database).get(plain(word))
     field = database.field_by_encoding.get(number)
-    return None if field is None else _field(field, high=number != field.encoding)
+    return None if field is None else FieldPart(field, number != field.encoding)
+
+
+@lru_cache(maxsize=8)
+def _field_names(database: Database) -> Mapping[str, FieldPart]:
+    """Fields by every name that they, their high halves and control words have, as `plain` makes it."""
+    named: dict[str, FieldPart] = {}
+    for field in database.fields.values():
+        for name, _ in _names(field, _field(field)):
+            named.setdefault(plain(name), FieldPart(field, high=False))
+    for word in database.words.values():
+        for name in word.names:
+            named.setdefault(plain(name), FieldPart(database.fields[word.field], high=False))
+    for name, meaning in _high_halves(database):
+        named.setdefault(plain(name), FieldPart(database.fields[meaning.name.removesuffix("_high")], high=True))
+    return named
 
 
 def _bits(database: Database) -> Iterator[tuple[str, Meaning]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vmcsc import codes
+from vmcsc.cache import Cache, digest
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.resources import SCHEMAS
 from vmcsc.source import Source, Span, UnreadableText, read_source
@@ -20,18 +21,21 @@ SEPARATE = frozenset({"cpus", "policies", "states"})
 
 MAX_FILES = 1000
 
+MAX_VIOLATIONS = 1000
+"""Violations of a schema in one file after which no more are looked for."""
 
-@dataclass(frozen=True, slots=True)
+
 class SpecDocument:
-    """One well-formed, schema-valid spec file."""
+    """One well-formed, schema-valid spec file. Its text is read again for places if the values are from a cache."""
 
-    kind: str
-    yaml: YamlDocument
+    def __init__(self, kind: str, value: dict[str, Any], yaml: Callable[[], YamlDocument]) -> None:
+        self.kind = kind
+        self.value = value
+        self._open = yaml
 
-    @property
-    def value(self) -> dict[str, Any]:
-        value: dict[str, Any] = self.yaml.value
-        return value
+    @cached_property
+    def yaml(self) -> YamlDocument:
+        return self._open()
 
     def span(self, *path: str | int) -> Span:
         return self.yaml.span(*path)
@@ -43,7 +47,9 @@ def spec_files(folder: Path) -> list[Path]:
     return [path for path in found if path.relative_to(folder).parts[0] not in SEPARATE][:MAX_FILES]
 
 
-def read_document(path: Path, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
+def read_document(
+    path: Path, diagnostics: Diagnostics, *, validate: bool = True, cache: Cache | None = None
+) -> SpecDocument | None:
     """Read one file, or report why not. `validate=False` trusts the file to fit its schema."""
     try:
         source = read_source(path)
@@ -51,7 +57,15 @@ def read_document(path: Path, diagnostics: Diagnostics, *, validate: bool = True
         message = f"{path} cannot be read: {error.reason}"
         diagnostics.report(codes.SPEC_SYNTAX, message, error.span)
         return None
-    return parse_document(source, diagnostics, validate=validate)
+    if cache is None:
+        return parse_document(source, diagnostics, validate=validate)
+    kept = cache.get("spec", key := digest(source.text))
+    if kept is not None and (kept["valid"] or not validate):
+        return as_spec(YamlDocument(source, kept["value"]), diagnostics, validate=False)
+    document = parse_document(source, diagnostics, validate=validate)
+    if document is not None:
+        cache.put("spec", key, {"valid": validate, "value": document.value})
+    return document
 
 
 def parse_document(source: Source, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
@@ -75,7 +89,7 @@ def as_spec(document: YamlDocument, diagnostics: Diagnostics, *, validate: bool 
         return None
     if validate and not _valid(document, kind, diagnostics):
         return None
-    return SpecDocument(kind, document)
+    return SpecDocument(kind, document.value, lambda: document)
 
 
 def _schema_path(kind: str) -> Path:
@@ -93,7 +107,8 @@ def _validator(kind: str) -> Any:
 
 def _valid(document: YamlDocument, kind: str, diagnostics: Diagnostics) -> bool:
     valid = True
-    found = dict.fromkeys(_violations(document, kind))  # each missing key is a violation that names all of them
+    some = islice(_violations(document, kind), MAX_VIOLATIONS)
+    found = dict.fromkeys(some)  # each missing key is a violation that names all of them
     for path, key, message in sorted(found, key=lambda violation: [str(part) for part in violation[0]]):
         span = document.span(*path) if key is None else document.key_span(*path, key)
         diagnostics.report(codes.SPEC_SCHEMA, message, span, notes=[f"schemas/{kind}.schema.json"])

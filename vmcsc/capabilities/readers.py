@@ -9,6 +9,7 @@ from pathlib import Path
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
+from vmcsc.capabilities.kept import keep_cpu, kept_cpu
 from vmcsc.capabilities.readings import Readings, check_consistent, failed_since, inconsistencies
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import Source, Span, UnreadableText, read_source
@@ -18,6 +19,9 @@ __all__ = ["LIVE", "KVM", "inconsistencies", "parse_cpu", "read_cpu", "shipped_c
 
 LIVE, KVM = "live", "kvm"
 """Words that are no names of files: this machine, and what KVM on this machine offers to guests."""
+
+MAX_LINES = 100_000
+"""Lines of one text: twenty MSRs of some thousand logical processors."""
 
 _KIND = re.compile(r"^kind[ \t]*:", re.MULTILINE)
 _MAPPING = re.compile(r"^msrs[ \t]*:", re.MULTILINE)
@@ -74,15 +78,23 @@ def _read_machine(word: str, database: Database, diagnostics: Diagnostics, span:
 
 def parse_cpu(source: Source, name: str, database: Database, diagnostics: Diagnostics) -> Cpu | None:
     """The processor that a text describes in one of the forms that are known by their content."""
+    kept = kept_cpu(source, name, database)
+    if kept is not None:
+        return kept
     before, suppressed = len(diagnostics), diagnostics.suppressed_errors
     cpu = _parse(source, name, Readings(database, diagnostics))
     if cpu is not None and not failed_since(diagnostics, before, suppressed):
         check_consistent(cpu, database, Span(source, 0, 0), diagnostics)
+    if cpu is not None and len(diagnostics) == before and not (diagnostics.full or diagnostics.ignored):
+        keep_cpu(cpu, source, name, database)
     return None if failed_since(diagnostics, before, suppressed) else cpu
 
 
 def _parse(source: Source, name: str, readings: Readings) -> Cpu | None:
     """No form is a guess: each has something that the others cannot have."""
+    if source.text.count("\n") > MAX_LINES:
+        readings.diagnostics.report(codes.CPU_UNREADABLE, f"the text has more than {MAX_LINES} lines", Span(source, 0, 0))
+        return None
     text = source.text.lstrip()
     if text.startswith("<"):
         from vmcsc.capabilities.features import read_xml

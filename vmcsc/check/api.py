@@ -66,11 +66,11 @@ def _cpu(cpu: str | Path | Cpu, database: Database) -> Cpu:
 
 
 def _field(name: str, raw: int | Value, database: Database) -> tuple[str, Value]:
-    meaning = field_of(database, name)
-    if meaning is None or meaning.high:
+    part = field_of(database, name)
+    if part is None or part.high:
         near = get_close_matches(name[:100], database.fields, n=1)
         raise VmcscError(f"no field is named {name[:100]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    return meaning.name, _value(raw, database.fields[meaning.name].width, meaning.name)
+    return part.name, _value(raw, part.field.width, part.name)
 
 
 def _state(name: str, raw: int | str | Value, database: Database) -> tuple[str, Value]:
@@ -81,7 +81,8 @@ def _state(name: str, raw: int | str | Value, database: Database) -> tuple[str, 
         raise VmcscError(f"nothing of the processor's state is named {name[:100]!r}{hint}")
     if isinstance(raw, str):
         if raw not in known_state.values:
-            raise VmcscError(f"{name!r} is none of {', '.join(known_state.values)}" if known_state.values else f"{name!r} is a number")
+            values = ", ".join(known_state.values)
+            raise VmcscError(f"{name!r} is one of {values}" if values else f"{name!r} is a number")
         raw = known_state.values[raw]
     return name, _value(raw, known_state.width, name)
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Rule
 from vmcsc.check.state import State
-from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.evaluate import evaluate
-from vmcsc.expression.rules import BoundArea, BoundRule, bind_rules
+from vmcsc.expression.rules import BoundArea, BoundRule
+from vmcsc.expression.stored import bound_rules
 from vmcsc.expression.value import Value
 
 MAX_ELEMENTS = 4096
@@ -28,11 +28,15 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What became of one rule. `element` is the number (from 1) of the first element of an area that violates it."""
+    """What became of one rule. `element` is the number (from 1) of the first element of an area that violates it.
+
+    `first`: no element before it can violate the rule; else that is unknown of some.
+    """
 
     bound: BoundRule
     status: Status
     element: int | None = None
+    first: bool = True
 
     @property
     def rule(self) -> Rule:
@@ -42,7 +46,7 @@ class RuleResult:
 @lru_cache(maxsize=8)
 def rules_of(database: Database) -> tuple[BoundRule, ...]:
     """The bound rules of the specs, in their order."""
-    return bind_rules(database, Diagnostics())
+    return bound_rules(database)
 
 
 def evaluate_rules(rules: Iterable[BoundRule], state: State) -> Iterator[RuleResult]:
@@ -87,7 +91,7 @@ def _over_area(bound: BoundRule, area: BoundArea, state: State) -> RuleResult:
         state.at(area.area.name, place)
         found[element] = _status(bound, state)
         if found[element] is Status.VIOLATED:
-            return RuleResult(bound, Status.VIOLATED, index + 1)
+            return RuleResult(bound, Status.VIOLATED, index + 1, Status.UNDETERMINED not in found.values())
     if count.bits > MAX_ELEMENTS or Status.UNDETERMINED in found.values():
         return RuleResult(bound, Status.UNDETERMINED)
     return RuleResult(bound, Status.PASSED if Status.PASSED in found.values() else Status.NOT_APPLICABLE)

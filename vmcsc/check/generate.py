@@ -1,9 +1,10 @@
 """The rules as the text of one Python function over plain ints, made of bound expressions and nothing else.
 
-The function is `check(f, c, s, r, p, w, m, late)`: `f`, `c` and `s` are the values of the fields, of what is asked of
+The function is `check(f, c, s, r, p, w, m, late, unknown)`: `f`, `c` and `s` are the values of the fields, of what is asked of
 the CPU and of the processor's state, in the order of `Inputs`. It sets `r[i]`, not applicable so far, to `p[i]` where
 rule `i` is passed, and to `w(i, None)` where it is violated (`w(i, n)`: by element `n`). `m(address, width)` reads
 memory and raises `Unknown` where it cannot; `late(i)` is called for a rule that is to be looked at in another way.
+Where something is `unknown` it returns, for each rule, the values of all that the rule reads besides memory.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ def is_small(bound: BoundRule) -> bool:
     return _size(parts) <= MAX_NODES
 
 
+def reads_memory(bound: BoundRule) -> bool:
+    """Whether the result of the rule hangs on the content of memory."""
+    return any(isinstance(leaf, nodes.Memory | nodes.ElementBits) for leaf in bound.leaves())
+
+
 def _size(parts: Sequence[nodes.Node]) -> int:
     """The number of nodes; more than any limit where they are too many or too deep."""
     pending, found = [(part, 1) for part in parts], 0
@@ -58,11 +64,13 @@ def generate(rules: Sequence[BoundRule], database: Database) -> tuple[str, Input
     chosen = [(index, rule) for index, rule in enumerate(rules) if is_small(rule)]
     text = _Text(database, [rule for _, rule in chosen])
     body = [line for index, rule in chosen for line in text.rule(index, rule)]
-    head = ["def check(f, c, s, r, p, w, m, late):"]
+    read = [text.read(rule) if is_small(rule) else "None" for rule in rules]
+    head = ["def check(f, c, s, r, p, w, m, late, unknown):"]
     for letter, names in (("f", text.inputs.fields), ("c", text.inputs.capabilities), ("s", text.inputs.state)):
         if names:
             head.append(f"    ({''.join(f'{letter}{index}, ' for index in range(len(names)))}) = {letter}")
-    lines = [*head, *(f"    x{number} = {read}" for number, read in enumerate(text.shared)), *body, "    return r"]
+    lines = [*head, *(f"    x{number} = {one}" for number, one in enumerate(text.shared)), *body]
+    lines += ["    if unknown:", "        return (", *(f"            {one}," for one in read), "        )", "    return ()"]
     return "\n".join(lines) + "\n", text.inputs
 
 
@@ -76,9 +84,14 @@ class _Text:
         self._names: dict[Key, str] = {}
         self._used = Counter(leaf.key for rule in rules for leaf in rule.leaves())
 
+    def read(self, bound: BoundRule) -> str:
+        """What the rule reads besides memory, each once."""
+        leaves = {leaf.key: leaf for leaf in bound.leaves() if not isinstance(leaf, nodes.Memory | nodes.ElementBits)}
+        return f"({''.join(f'{self._leaf(leaf)}, ' for leaf in leaves.values())})"
+
     def rule(self, index: int, bound: BoundRule) -> Iterator[str]:
         lines = self._plain(index, bound) if bound.area is None else self._each(index, bound, bound.area)
-        if not any(isinstance(leaf, nodes.Memory | nodes.ElementBits) for leaf in bound.leaves()):
+        if not reads_memory(bound):
             yield from (f"    {line}" for line in lines)
             return
         yield "    try:"
@@ -119,14 +132,14 @@ class _Text:
             return bits_of(f"m(e, {size})", leaf.low, leaf.width, size)
         key = leaf.key
         if key not in self._names:
-            text = self._read(leaf)
+            text = self._fresh(leaf)
             if self._used[key] > 1 and not text.isalnum():
                 self.shared.append(text)
                 text = f"x{len(self.shared) - 1}"
             self._names[key] = text
         return self._names[key]
 
-    def _read(self, leaf: nodes.Leaf) -> str:
+    def _fresh(self, leaf: nodes.Leaf) -> str:
         match leaf:
             case nodes.FieldBits():
                 return bits_of(self._field(leaf.field.name), leaf.low, leaf.width, leaf.field.width)

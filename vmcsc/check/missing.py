@@ -30,6 +30,12 @@ def missing_of(result: RuleResult, state: State) -> list[Missing]:
     return list(dict.fromkeys(found for part in parts for found in _open(part, state)))
 
 
+def hangs_on_processor(result: RuleResult, state: State) -> bool:
+    """Whether the state of the processor, and that alone, would tell if the rule applies, or else if it holds."""
+    missing = list(_open(result.bound.when, state)) or missing_of(result, state)
+    return all(kind == PROCESSOR for kind, _ in missing)
+
+
 def text_of(missing: Missing) -> str:
     """As one would write it in a rule."""
     kind, name = missing

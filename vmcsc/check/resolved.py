@@ -25,9 +25,7 @@ MAX_NAMED = 8
 _NAMES = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def check_vmcs(
-    vmcs: Vmcs, memory: Memory | None = None, processor: Mapping[str, Value] | None = None
-) -> Checked:
+def check_vmcs(vmcs: Vmcs, memory: Memory | None = None, processor: Mapping[str, Value] | None = None) -> Checked:
     """Run every rule over what the policy gives; a finding stands where the policy says what violates the rule.
 
     Rules between controls are among the results and not among the findings, since resolution reports them.

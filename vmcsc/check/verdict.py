@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Stage
@@ -36,43 +37,74 @@ class Verdict:
         return False if self.outcomes else None if self.possible else True
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Causes:
+    """What a violation causes: the number of the stage, and each outcome with its rank among those of the stage."""
+
+    stage: int
+    outcomes: tuple[tuple[Outcome, int], ...]
+
+
 def verdict(database: Database, results: Iterable[RuleResult]) -> Verdict:
     """The verdict of a whole evaluation."""
-    by_stage: dict[str, list[RuleResult]] = {stage.name: [] for stage in database.stages}
+    causes_of = _causes(database)
+    violated: list[list[tuple[_Causes, RuleResult]]] = [[] for _ in database.stages]
+    unsettled: list[dict[_Causes, None]] = [{} for _ in database.stages]
     for result in results:
-        if result.status is not Status.VIOLATED and result.status is not Status.UNDETERMINED:
+        if result.status is Status.PASSED or result.status is Status.NOT_APPLICABLE:
             continue
-        stage = stage_of(database, result.rule.outcome)
-        if stage is not None:
-            by_stage[stage.name].append(result)
+        causes = causes_of.get(result.bound.rule.id)
+        if causes is None:
+            continue
+        if result.status is Status.VIOLATED:
+            violated[causes.stage].append((causes, result))
+        else:
+            unsettled[causes.stage][causes] = None
     possible: list[Outcome] = []
-    for stage in database.stages:
-        violated = [r for r in by_stage[stage.name] if r.status is Status.VIOLATED]
-        open_ones = [r for r in by_stage[stage.name] if r.status is Status.UNDETERMINED]
-        certain = _outcomes(stage, violated)
-        possible += [o for o in _outcomes(stage, open_ones) if o not in (*certain, *possible)]
+    for stage, open_ones in enumerate(unsettled):
+        certain = _outcomes(violated[stage])
+        perhaps = _outcomes([(causes, None) for causes in open_ones])
+        possible += [outcome for outcome in perhaps if outcome not in (*certain, *possible)]
         if certain:
             return Verdict(tuple(certain), tuple(possible))
     return Verdict((), tuple(possible))
 
 
-def stage_of(database: Database, outcome: Mapping[str, int | str]) -> Stage | None:
-    """The stage to which an outcome belongs."""
-    pairs = set(outcome.items())
-    return next((stage for stage in database.stages if pairs & set(stage.outcomes)), None)
+@lru_cache(maxsize=8)
+def _causes(database: Database) -> Mapping[str, _Causes]:
+    """What the violation of each rule causes, by its id; rules that cause the same share it."""
+    shared: dict[tuple[object, ...], _Causes] = {}
+    found = {}
+    for rule in database.rules:
+        pairs = set(rule.outcome.items())
+        number = next((n for n, stage in enumerate(database.stages) if pairs & set(stage.outcomes)), None)
+        if number is not None:
+            parts = tuple(tuple(outcome.items()) for outcome in (rule.outcome, *rule.other_outcomes))
+            causes = _Causes(number, tuple(_ranked(database.stages[number], part) for part in parts))
+            found[rule.id] = shared.setdefault((number, parts), causes)
+    return found
 
 
-def _outcomes(stage: Stage, results: Sequence[RuleResult]) -> list[Outcome]:
-    """What the rules may cause, each once, in the usual order."""
+def _ranked(stage: Stage, parts: tuple[tuple[str, int | str], ...]) -> tuple[Outcome, int]:
+    rank = next((n for n, pair in enumerate(stage.outcomes) if pair in parts), len(stage.outcomes))
+    return Outcome(stage.name, parts), rank
+
+
+def _outcomes(causes: Sequence[tuple[_Causes, RuleResult | None]]) -> list[Outcome]:
+    """What rules of one stage may cause, each once, in the usual order; with the element that violates the rule."""
     found: dict[Outcome, tuple[int, int]] = {}
-    elements = [result.element for result in results if result.element is not None]
-    for position, result in enumerate(results):
-        if result.element is not None and result.element > min(elements):
+    earliest = min((result.element for _, result in causes if result and result.element and result.first), default=0)
+    for position, (one, result) in enumerate(causes):
+        element = result.element if result is not None and result.first else None
+        if element is not None and element > earliest:
             continue  # elements are loaded in order, so only the first that fails is reported
-        for outcome in (result.rule.outcome, *result.rule.other_outcomes):
-            parts = tuple(outcome.items())
-            if result.element is not None:
-                parts = (*parts, ("qualification", result.element))
-            rank = next((n for n, pair in enumerate(stage.outcomes) if pair in parts), len(stage.outcomes))
-            found.setdefault(Outcome(stage.name, parts), (rank, position))
+        for outcome, rank in one.outcomes:
+            found.setdefault(_with_element(outcome, element), (rank, position))
     return sorted(found, key=lambda outcome: found[outcome])
+
+
+def _with_element(outcome: Outcome, element: int | None) -> Outcome:
+    """Where nothing else is the qualification, the element is."""
+    if element is None or any(name == "qualification" for name, _ in outcome.parts):
+        return outcome
+    return Outcome(outcome.stage, (*outcome.parts, ("qualification", element)))

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.lookup import Meaning, field_of, number_of, plain
+from vmcsc.architecture.lookup import field_of, number_of, plain
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readings import Readings, whole
 from vmcsc.check.memory import Memory
@@ -158,26 +158,21 @@ class _Reader:
     # --- fields ---
 
     def _field(self, key: str, raw: object, path: tuple[str, ...]) -> None:
-        meaning = field_of(self._db, key)
-        if meaning is None:
+        part = field_of(self._db, key)
+        if part is None:
+            what = "is named" if number_of(key) is None else "has the encoding"
             span = self._document.key_span(*path, key)
-            what = f"no field has the encoding {_shown(key)}" if number_of(key) is not None else f"no field is named `{_shown(key)}`"
-            self._report(codes.UNKNOWN_FIELD, what, span, self._near(key, self._db.fields))
+            message = f"no field {what} `{_shown(key)}`"
+            self._report(codes.UNKNOWN_FIELD, message, span, self._near(key, self._db.fields))
             return
-        item = self._db.fields[meaning.entry.name]
-        width = item.width // 2 if meaning.high else item.width
-        number = self._value(raw, width, f"`{meaning.name}`", (*path, key))
-        if number is not None:
-            self._take(meaning, number, self._place(*path, key))
-
-    def _take(self, meaning: Meaning, number: int, span: Span) -> None:
-        name = meaning.entry.name
-        into = self._high if meaning.high else self._whole
-        if name in into:
+        width = part.field.width // 2 if part.high else part.field.width
+        number = self._value(raw, width, f"`{part.name}`", (*path, key))
+        into, name, place = self._high if part.high else self._whole, part.field.name, self._place(*path, key)
+        if number is not None and name in into:
             label = Label(into[name][1], "the first value")
-            self._report(codes.ASSIGNED_TWICE, f"`{meaning.name}` has two values", span, "remove one of them", label)
-            return
-        into[name] = (number, span)
+            self._report(codes.ASSIGNED_TWICE, f"`{part.name}` has two values", place, "remove one of them", label)
+        elif number is not None:
+            into[name] = (number, place)
 
     def _joined(self) -> dict[str, Value]:
         """The values, those of high halves put above the low ones."""
@@ -202,8 +197,9 @@ class _Reader:
         span = self._document.span(*path)
         if number is None:
             bare = isinstance(raw, str) and re.fullmatch(r"[0-9A-Fa-f]{1,32}", raw.strip())
-            help = f"write `0x{raw.strip()}` for a hexadecimal number" if bare and isinstance(raw, str) else None
-            self._report(codes.BAD_VALUE, f"the value of {what} is a number, decimal or with `0x` before it", span, help)
+            help = f"write `0x{str(raw).strip()}` for a hexadecimal number" if bare else None
+            message = f"the value of {what} is a number, decimal or with `0x` before it"
+            self._report(codes.BAD_VALUE, message, span, help)
         elif number < 0:
             help = f"write `{number & (1 << width) - 1:#x}`" if -number <= 1 << width - 1 else None
             self._report(codes.BAD_VALUE, f"the value of {what} is negative", span, help)
@@ -224,11 +220,13 @@ class _Reader:
     def _memory(self, raw: Mapping[str, Any]) -> Memory:
         pieces: dict[int, bytes] = {}
         for key, value in raw.items():
-            address = self._value(key, 64, "an address", (MEMORY, key))
-            content = self._bytes(value, key)
-            if address is None or content is None:
-                continue
-            if address + len(content) > ADDRESSES:
+            address, content = parse_number(key), self._bytes(value, key)
+            if address is None or not 0 <= address < ADDRESSES:
+                message = f"`{_shown(key)}` is no address: a number of 64 bits, decimal or with `0x` before it"
+                self._report(codes.BAD_VALUE, message, self._document.key_span(MEMORY, key))
+            elif content is None:
+                pass  # reported
+            elif address + len(content) > ADDRESSES:
                 message = "this goes beyond the last address"
                 self._report(codes.BAD_VALUE, message, self._document.span(MEMORY, key))
             elif address in pieces:
@@ -253,9 +251,10 @@ class _Reader:
             text = "".join(raw.split()).lower()
             if _HEX.fullmatch(text) and len(text) % 2 == 0:
                 return bytes.fromhex(text.removeprefix("0x"))
-        if isinstance(raw, list):
+        if isinstance(raw, list) and None not in raw:
             found = [self._value(one, 8, "a byte", (MEMORY, key, index)) for index, one in enumerate(raw)]
-            return None if None in found else bytes(one or 0 for one in found)
+            known_bytes = [one for one in found if one is not None]
+            return bytes(known_bytes) if len(known_bytes) == len(found) else None
         message = "the content of memory is a text of hexadecimal bytes, or a list of numbers from 0 to 255"
         help = 'write "00 10 00 00" for 0x1000' if isinstance(raw, int) else None
         self._report(codes.BAD_VALUE, message, self._document.span(MEMORY, key), help)

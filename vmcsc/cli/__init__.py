@@ -18,6 +18,7 @@ COMMANDS = {
     "specs": "validate the specs, and folders of specs of your own",
     "diff": "show what differs between policies, or for one policy between CPUs",
     "cpu": "list, draw and compare CPUs, and write down what they have in common",
+    "rules": "list the rules of VM entry",
     "explain": "say what a name, a number or a diagnostic code means",
     "backends": "list what a policy can be turned into",
     "completion": "print a script that completes command lines in a shell",

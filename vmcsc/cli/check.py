@@ -16,17 +16,25 @@ from vmcsc.report import FORMATS
 
 
 def run(argv: Sequence[str]) -> int:
-    arguments = parser().parse_intermixed_args(argv)
+    arguments = (chosen := parser()).parse_intermixed_args(argv)
+    if not arguments.policies and not arguments.state:
+        chosen.error("name a policy, or a VMCS with --state")
+    if arguments.policies and arguments.state:
+        chosen.error("either policies or --state")
     try:
-        project = open_project(arguments, with_cpus=not arguments.cpu)
+        project = open_project(arguments, with_cpus=not arguments.cpu and not arguments.state)
     except VmcscError as error:
         return print_failure(error, sys.stdout, format=arguments.format, color=arguments.color)
+    if arguments.state:
+        from vmcsc.cli.check_state import check_states
+
+        return check_states(arguments, project)
     named = NamedPolicies(project.database)
     diagnostics = Diagnostics(found=list(project.findings))
     for name in arguments.policies:
         source = named.find(name, diagnostics)
         if source is not None:
-            result = project.compile(source, arguments.cpu)
+            result = project.compile(source, arguments.cpu, strict=arguments.strict)
             diagnostics.extend(result.diagnostics)
             diagnostics.suppressed += result.suppressed
     found = distinct(diagnostics)
@@ -48,12 +56,22 @@ def parser() -> Parser:
         "Compile policies, for the CPUs that they name or those given, and print what is wrong with them.\n"
         "Where neither says a CPU, those of the settings are taken, or else only what no CPU could grant is\n"
         "an error. Findings go to standard output, how many there are to standard error. A comment\n"
-        "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.",
+        "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.\n"
+        "With --state, say instead what VM entry makes of a VMCS that something else wrote: whether it succeeds,\n"
+        "which rules it violates, and which cannot be decided for want of what.",
         "vmcsc check kvm-classic --cpu ice_lake_i7_1065g7",
         FINDINGS,
         SETTINGS,
     )
-    parser.add_argument("policies", nargs="+", metavar="POLICY", help=POLICY_HELP)
+    parser.add_argument("policies", nargs="*", metavar="POLICY", help=POLICY_HELP)
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a VMCS instead of a policy: {FIELD: value} in JSON or YAML, a .jsonl of many, or - for standard input;"
+        " may be repeated",
+    )
     add_cpus(parser)
     add_specs(parser)
     add_format(parser, FORMATS, "full", "how findings are printed")

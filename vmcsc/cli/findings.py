@@ -54,13 +54,13 @@ def print_findings(
         format,
         use_color(color, stream),
         suppressed=suppressed,
-        texts=None if for_people or database is None else _texts(database),
+        texts=None if for_people or database is None else code_texts(database),
         root=None if for_people else project_root(),
     )
     put(text, stream)
 
 
-def _texts(database: Database) -> dict[str, CodeText]:
+def code_texts(database: Database) -> dict[str, CodeText]:
     """What every code means, those of rules included."""
     texts = {}
     for rule in database.rules:

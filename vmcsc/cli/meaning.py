@@ -13,9 +13,10 @@ from vmcsc.architecture.lookup import Meaning, bits_of
 from vmcsc.capabilities.census import Census, census
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.settings import places
+from vmcsc.check.words import outcomes_of
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes
-from vmcsc.resolve.rules import bind_rule_part
+from vmcsc.expression.rules import bind_rule
 
 Labelled = tuple[str, str | list[str]]
 
@@ -134,6 +135,7 @@ def _field(meaning: Meaning, field: model.Field, database: Database) -> _Parts:
         ("access", "read and write" if field.writable else field.access.replace("_", " ")),
         ("layout", field.layout or ""),
         *_context(field),
+        ("rules", ", ".join(rule.id for rule in database.rules if _speaks_of(field.name, rule.when, rule.require))),
     ]
     layout = database.layout_of(field)
     bits = _controls(word) if word is not None else () if layout is None else _all_bits(layout)
@@ -253,32 +255,54 @@ def _processor_fact(_meaning: Meaning, fact: model.Fact, _database: Database) ->
 
 
 def _rule(_meaning: Meaning, rule: model.Rule, database: Database) -> _Parts:
+    siblings = [other.id for other in database.rules if other.code == rule.code and other is not rule]
     facts: list[Labelled] = [
         ("code", rule.code),
+        ("for each", "" if rule.each is None else f"{rule.each[0]} of {rule.each[1]}"),
         ("when", rule.when or "always"),
         ("require", rule.require),
-        ("violation", ", ".join(f"{key.replace('_', ' ')} {number}" for key, number in rule.outcome.items())),
+        ("violation", outcomes_of(rule)),
         ("help", rule.hint or ""),
+        ("same rule", ", ".join(siblings)),
         ("section", f'SDM, "{rule.section}"'),
     ]
-    return facts, [rule.why], dict.fromkeys(_bits_read(rule, database))
+    return facts, [rule.why], _bits_read(rule, database)
 
 
 def _bits_read(rule: model.Rule, database: Database) -> Iterator[tuple[str, str, str]]:
-    """The bits that the rule is about, in the order in which it names them, some more than once."""
-    parts = [bind_rule_part(text, database, Diagnostics()) for text in (rule.when, rule.require) if text is not None]
-    for leaf in (leaf for part in parts if part is not None for leaf in nodes.leaves(part)):
+    """What the rule is about, in the order in which it names it: bits of fields, controls, capabilities."""
+    bound = bind_rule(rule, database, Diagnostics())
+    parts = () if bound is None else (bound.when, bound.require)
+    for leaf in {leaf.key: leaf for part in parts for leaf in nodes.leaves(part)}.values():
         match leaf:
             case nodes.ControlBit(control=control):
                 yield str(control.bit), control.path, control.summary
             case nodes.Supported(control=control) | nodes.Forced(control=control):
                 yield str(control.bit), f"{control.path} (what the CPU allows)", control.summary
+            case nodes.AllowedBits(word=word):
+                what = "must be 1" if leaf.must_be_1 else "may be 1"
+                yield "", f"{word.name} (what {what})", word.summary
             case nodes.MsrBits(msr=msr, low=low):
-                about = next((bits for bits in msr.bits if bits.low == low and bits.width == leaf.width), None)
-                place = f"{low + leaf.width - 1}:{low}" if about is None else about.place
-                yield place, msr.name if about is None else f"{msr.name}.{about.name}", (about or msr).summary
+                yield _bits_of_owner(msr.name, low, leaf.width, msr, bits_of(database, msr))
+            case nodes.FieldBits(field=field, low=low):
+                yield _bits_of_owner(leaf.written, low, leaf.width, field, bits_of(database, field))
+            case nodes.ElementBits(area=area, low=low):
+                layout = database.layouts[area.layout]
+                yield _bits_of_owner(leaf.written, low, leaf.width, layout, layout.bits)
             case nodes.CpuFact(fact=fact):
                 yield "", f"cpu.{fact.name}", fact.summary
+            case nodes.ProcessorState(state=state):
+                yield "", f"processor.{state.name}", state.summary
+
+
+def _bits_of_owner(
+    name: str, low: int, width: int, owner: model.Entry, named: Iterable[model.Bits]
+) -> tuple[str, str, str]:
+    """A row for some bits: those that have a name by it, others by the name of what they are of."""
+    about = next((bits for bits in named if (bits.low, bits.width) == (low, width)), None)
+    if about is None:
+        return (f"{low + width - 1}:{low}" if width > 1 else str(low)), name, owner.summary
+    return about.place, f"{name.partition('.')[0]}.{about.name}", about.summary or about.sdm
 
 
 def _code(_meaning: Meaning, code: model.CodeText, _database: Database) -> _Parts:

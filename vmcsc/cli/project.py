@@ -13,6 +13,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu, shipped_cpus
 from vmcsc.cli.config import Config, read_config
+from vmcsc.cli.kept import user_cache
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.ignore import known_codes, why_not_ignored
@@ -56,7 +57,7 @@ def open_project(arguments: argparse.Namespace, *, with_cpus: bool = False) -> P
     folders = [Path(folder) for folder in arguments.specs] or folders_of(config, "specs", diagnostics)
     search = folders_of(config, "search", diagnostics)
     refuse(diagnostics)
-    database = load(*folders)
+    database = load(*folders, cache=user_cache())
     cpus = _cpus(config, database, diagnostics) if with_cpus else []
     ignore = ignored_codes(config, database, diagnostics)
     refuse(diagnostics)

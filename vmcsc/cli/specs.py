@@ -9,6 +9,7 @@ from pathlib import Path
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
+from vmcsc.architecture.reader import read_document
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.cli.config import read_config
 from vmcsc.cli.findings import counted, distinct, exit_code, print_failure, print_findings, summary
@@ -18,6 +19,7 @@ from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
+from vmcsc.policy.states import known_states, read_state
 from vmcsc.report import FORMATS, TEXTS
 
 
@@ -80,23 +82,28 @@ def _entries(database: Database) -> list[str]:
 
 
 def _separate(project: Project, diagnostics: Diagnostics) -> list[str]:
-    """Read every CPU and compile every policy of the folders, also where a later one hides it."""
+    """Read every CPU and state and compile every policy of the folders, also where a later one hides it."""
     database = project.database
     cpus = [path for folder in database.folders for path in sorted((folder / "cpus").glob("*.yaml"))]
     policies = [path for folder in database.folders for path in sorted((folder / "policies").glob("*.vmcs"))]
     for path in cpus:
         read_cpu(str(path), database, diagnostics)
+    states = [path for folder in database.folders for path in sorted((folder / "states").glob("*.yaml"))]
+    for path in states:
+        read_document(path, diagnostics)
+    for name in known_states(database):
+        read_state(name, database, diagnostics)
     for path in policies:
         result = project.compile(path)
         diagnostics.extend(result.diagnostics)
         diagnostics.suppressed += result.suppressed
-    return [counted(len(cpus), "CPU"), counted(len(policies), "policy")]
+    return [counted(len(cpus), "CPU"), counted(len(states), "state"), counted(len(policies), "policy")]
 
 
 def parser() -> Parser:
     parser = Parser(
         "specs",
-        "Validate the shipped specs and folders of further ones, with their CPUs and policies: against\n"
+        "Validate the shipped specs and folders of further ones, with their CPUs, states and policies: against\n"
         "their schemas, against each other, and each policy against the CPUs that it names. Notes are left\n"
         "out, but for those that --strict counts.",
         "vmcsc specs our-specs/",

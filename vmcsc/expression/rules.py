@@ -59,6 +59,12 @@ def bind_rules(database: Database, diagnostics: Diagnostics) -> tuple[BoundRule,
     return tuple(rule for rule in bound if rule is not None)
 
 
+def bind_rule(rule: Rule, database: Database, diagnostics: Diagnostics) -> BoundRule | None:
+    """One rule by itself, or None after reporting why it does not bind."""
+    area = database.areas.get(rule.each[1]) if rule.each else None
+    return _bound(rule, database, None if area is None else bind_area(area, database, diagnostics), diagnostics)
+
+
 def _bound(rule: Rule, database: Database, area: BoundArea | None, diagnostics: Diagnostics) -> BoundRule | None:
     scope = rule_scope(database, rule)
     when = TRUE if rule.when is None else _condition(rule.when, scope, diagnostics)

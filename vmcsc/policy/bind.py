@@ -18,10 +18,10 @@ from vmcsc.policy.compose import Override, compose_assignments, compose_painting
 from vmcsc.policy.files import PolicyTexts
 from vmcsc.policy.model import Assignment, Painting, Parameter, Policy, Stance, TakenState
 from vmcsc.policy.states import AREAS, read_state
-from vmcsc.policy.taking import compose_states, implied_by_states, state_assignments
 from vmcsc.policy.suggest import did_you_mean
+from vmcsc.policy.taking import compose_states, implied_by_states, state_assignments
 from vmcsc.policy.targets import Targets
-from vmcsc.source import Source, Span
+from vmcsc.source import Source
 from vmcsc.syntax import tree
 
 _TEXT_MISSING = frozenset({codes.UNKNOWN_NAME.id, codes.NOTHING_TO_OVERRIDE.id})
@@ -84,8 +84,7 @@ class _PolicyBinder:
         self._states: list[TakenState] = []
         self._paintings: list[Painting] = []
         self._overridden_bitmaps: list[Override] = []
-        self._scenarios: list[tree.Scenario] = []
-        self._titles: dict[str, tree.Scenario] = {}
+        self._scenarios: dict[str, tuple[tree.Scenario, str]] = {}
 
     def finish(self, policy: tree.Policy, source: Source, sources: tuple[Source, ...]) -> Policy:
         states = compose_states(self._states, self._origins, self._diagnostics)
@@ -104,7 +103,7 @@ class _PolicyBinder:
             stances,
             (*assignments, *state_assignments(states, assignments, self._db)),
             paintings,
-            tuple(self._scenarios),
+            tuple(scenario for scenario, _ in self._scenarios.values()),
             sources,
             states,
         )
@@ -164,13 +163,15 @@ class _PolicyBinder:
                     self._conditional(statement, None)
 
     def _scenario(self, scenario: tree.Scenario) -> None:
-        twin = self._titles.setdefault(scenario.title, scenario)
-        if twin is not scenario:
+        """A scenario takes the place of an inherited one of its title: it tests the policy as it is now."""
+        twin, origin = self._scenarios.get(scenario.title, (scenario, ""))
+        if twin is not scenario and origin == self._origin:
             message = "another scenario has this title"
             self._diagnostics.report(
                 codes.DUPLICATE_NAME, message, scenario.span, labels=[Label(twin.span, "the other one")]
             )
-        self._scenarios.append(scenario)
+            return
+        self._scenarios[scenario.title] = (scenario, self._origin)
 
     def _conditional(self, statement: tree.Statement, condition: Node | None) -> None:
         """A statement that may stand in a `when`."""

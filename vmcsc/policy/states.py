@@ -94,11 +94,13 @@ def _chain(database: Database, name: str, diagnostics: Diagnostics) -> list[Spec
             return chain
         path = files[wanted]
         shipped = path.is_relative_to(database.folders[0])
-        document = read_document(path, diagnostics, validate=not shipped)
+        document = read_document(path, diagnostics, validate=not shipped, cache=database.cache)
         if document is None:
             return chain
         if document.kind != "state":
-            diagnostics.report(codes.SPEC_SCHEMA, "a file in the folder `states` is of kind `state`", document.span("kind"))
+            diagnostics.report(
+                codes.SPEC_SCHEMA, "a file in the folder `states` is of kind `state`", document.span("kind")
+            )
             return chain
         if chain and document.value["area"] != chain[0].value["area"]:
             message = f"`{wanted}` is a state of another area"
@@ -151,14 +153,14 @@ class _Builder:
 
     def _field(self, document: SpecDocument, name: str) -> Field | None:
         field = self._db.fields.get(name)
-        span = document.yaml.key_span("fields", name)
         if field is None:
             near = get_close_matches(name, self._db.fields, n=1)
             help = f"did you mean `{near[0]}`?" if near else None
+            span = document.yaml.key_span("fields", name)
             self._diagnostics.report(codes.SPEC_REFERENCE, f"no field is named `{name}`", span, help=help)
         elif field.type != document.value["area"]:
             message = f"`{name}` is no field of the area `{document.value['area']}`"
-            self._diagnostics.report(codes.SPEC_REFERENCE, message, span)
+            self._diagnostics.report(codes.SPEC_REFERENCE, message, document.yaml.key_span("fields", name))
             return None
         return field
 

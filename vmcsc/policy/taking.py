@@ -67,9 +67,7 @@ def state_assignments(
             condition = taken.condition
             if conditions:
                 condition = _both(condition, Invert(1, any_of(conditions)))
-            yield Assignment(
-                database.fields[name], value, condition, taken.span, taken.origin, state=taken.state.name
-            )
+            yield Assignment(database.fields[name], value, condition, taken.span, taken.origin, state=taken.state.name)
 
 
 def implied_by_states(states: Sequence[TakenState], spoken_of: set[str], database: Database) -> Iterator[Stance]:

@@ -16,9 +16,14 @@ VERSION = 1
 
 def render(diagnostics: Iterable[Diagnostic], suppressed: int, texts: Mapping[str, CodeText]) -> str:
     """`{"version", "findings", "suppressed"}`. Lines and columns count from 1; ends are exclusive."""
-    names = {**{text.code: text.name for text in texts.values()}, **{code.id: code.name for code in codes.ALL}}
-    findings = [_finding(diagnostic, names.get(diagnostic.code)) for diagnostic in diagnostics]
+    findings = as_json(diagnostics, texts)
     return json.dumps({"version": VERSION, "findings": findings, "suppressed": suppressed}, indent=2) + "\n"
+
+
+def as_json(diagnostics: Iterable[Diagnostic], texts: Mapping[str, CodeText]) -> list[dict[str, Any]]:
+    """The findings as objects, for a report that holds more than them."""
+    names = {**{text.code: text.name for text in texts.values()}, **{code.id: code.name for code in codes.ALL}}
+    return [_finding(diagnostic, names.get(diagnostic.code)) for diagnostic in diagnostics]
 
 
 def _finding(diagnostic: Diagnostic, name: str | None) -> dict[str, Any]:

@@ -126,10 +126,14 @@ def _plain(text: str) -> str:
     return text.replace("](", "] (")
 
 
+_HASHED = 1000
+"""Characters of a line that tell it from others: a thousand findings may lie in one line of a million."""
+
+
 def _line_hash(span: Span) -> str:
     """What stays the same while lines come and go above: the text that is marked, and its line without blanks."""
-    text = "".join(span.source.line(span.first.line).split())
-    return hashlib.sha256(f"{text}\0{span.text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    text = "".join(span.source.line(span.first.line)[:_HASHED].split())
+    return hashlib.sha256(f"{text}\0{span.text[:_HASHED]}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _place(span: Span, root: Path | None) -> dict[str, Any]:

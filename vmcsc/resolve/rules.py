@@ -32,7 +32,9 @@ class ControlRule:
     controls: tuple[Control, ...]
 
 
-def bind_rule_part(text: str, database: Database, diagnostics: Diagnostics, source: Source | None = None) -> nodes.Node | None:
+def bind_rule_part(
+    text: str, database: Database, diagnostics: Diagnostics, source: Source | None = None
+) -> nodes.Node | None:
     """The `when` or `require` of a rule, bound, or None after reporting what is wrong with it."""
     parsed = parse_expression(source or Source("<rule>", text), diagnostics)
     return None if parsed is None else bind_condition(parsed, Scope(database, controls=True), diagnostics)

@@ -33,9 +33,10 @@ def report_states(
         other = held.setdefault(taken.state.area, taken)
         if other.state is not taken.state:
             _report_disagreement(taken, other, diagnostics)
-        elif not _report_needs(taken, capabilities, diagnostics):
-            if not _report_controls(taken, words, wishes, diagnostics):
-                continue
+        elif not (
+            _report_needs(taken, capabilities, diagnostics) or _report_controls(taken, words, wishes, diagnostics)
+        ):
+            continue
         unmet.add(taken.state.area)
     return frozenset(unmet)
 

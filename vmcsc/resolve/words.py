@@ -57,6 +57,12 @@ class _Outcome(Enum):
     OPEN = "whether one does, or which, hangs on what is unknown"
 
 
+class _Step(Enum):
+    GAVE_WAY = "a control gave way, so that other rules may demand more"
+    OPEN = "whether one gives way to a rule hangs on what is unknown"
+    SETTLED = "no rule demands anything"
+
+
 class _Settling:
     def __init__(self, database: Database, allowed_of: AllowedOf, wishes: Mapping[str, WordWishes]) -> None:
         self._db = database
@@ -69,10 +75,11 @@ class _Settling:
 
     def settle(self) -> SettledWords:
         rules = control_rules(self._db)
-        while self._step(rules):  # each control gives way at most once, so this ends
+        while (stopped := self._step(rules)) is _Step.GAVE_WAY:  # each control gives way at most once, so this ends
             pass
-        self._widen(rules)
-        self._narrow(rules)
+        if stopped is _Step.OPEN:
+            self._widen(rules)
+            self._narrow(rules)
         self.result.violated = [rule for rule in rules if violated(rule, self.setting)]
         for rule in self.result.violated:
             candidates = self._droppable(rule).sure or self._raisable(rule).sure
@@ -102,16 +109,16 @@ class _Settling:
 
     # --- where enough is known: rule by rule, in the order of the specs ---
 
-    def _step(self, rules: Sequence[ControlRule]) -> bool:
-        """Let one control give way to the first rule that demands it; False where none does, or it is unknown."""
+    def _step(self, rules: Sequence[ControlRule]) -> _Step:
+        """Let one control give way to the first rule that demands it."""
         for rule in rules:
             outcome = self._outcome(rule)
             if outcome is _Outcome.OPEN:
-                return False
+                return _Step.OPEN
             if isinstance(outcome, Control):
                 self._give_way(outcome, rule)
-                return True
-        return False
+                return _Step.GAVE_WAY
+        return _Step.SETTLED
 
     def _give_way(self, control: Control, rule: ControlRule) -> None:
         raising = self._bit(control) is False

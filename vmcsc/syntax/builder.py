@@ -1,15 +1,14 @@
-"""From Lark's parse tree of one statement to our nodes. One method for each alternative of `policy.lark`."""
+"""Our nodes for what the parser finds in one statement. One method for each alternative of `policy.lark`."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from lark import Token, Transformer, v_args
-from lark.tree import Meta
-
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
+from vmcsc.syntax.lalr import Place as Meta
+from vmcsc.syntax.lalr import Token
 
 
 class BadNumber(Exception):
@@ -44,12 +43,14 @@ def number_value(text: str, span: Span) -> int:
     return value
 
 
-@v_args(meta=True)
-class Builder(Transformer[Token, Any]):
-    """Gives each node the span of its text in `source`."""
+class Builder:
+    """Gives each node the span of its text in `source`.
+
+    `bad_number` is the first word that begins like a number and is none: it is reported only if nothing else is wrong.
+    """
 
     def __init__(self, source: Source) -> None:
-        super().__init__()
+        self.bad_number: BadNumber | None = None
         self._source = source
 
     def _span(self, place: Meta | Token) -> Span:
@@ -67,7 +68,11 @@ class Builder(Transformer[Token, Any]):
 
     def number(self, meta: Meta, children: list[Any]) -> tree.Number:
         span = self._span(meta)
-        return tree.Number(span, number_value(str(children[0]), span))
+        try:
+            return tree.Number(span, number_value(str(children[0]), span))
+        except BadNumber as error:
+            self.bad_number = self.bad_number or error
+            return tree.Number(span, 0)
 
     def path(self, meta: Meta, children: list[Any]) -> tree.Path:
         return tree.Path(self._span(meta), tuple(str(child) for child in children))

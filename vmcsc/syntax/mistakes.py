@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-
-from lark import Token
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from typing import TYPE_CHECKING
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
 from vmcsc.syntax.shape import STARTERS, Chunk
+
+if TYPE_CHECKING:
+    from lark.exceptions import UnexpectedInput
 
 _KINDS = {"NAME": "a name", "NUMBER": "a number", "STRING": 'a "text"', "$END": "the end of the statement"}
 _SYMBOLS = {
@@ -83,8 +84,8 @@ def report(error: UnexpectedInput, rule: str, chunk: Chunk, source: Source, diag
     if found is None:
         end = Span(source, max(chunk.start, chunk.end - 1), chunk.end)
         what = "what stands before this `{`" if rule == "header" else "the statement"
-        help = "write `state AREA NAME {`" if rule == "header" and first == "state" else None
-        diagnostics.report(codes.INCOMPLETE, f"{what} ends too early; expected {_listed(expected)}", end, help=help)
+        hint = "write `state AREA NAME {`" if rule == "header" and first == "state" else None
+        diagnostics.report(codes.INCOMPLETE, f"{what} ends too early; expected {_listed(expected)}", end, help=hint)
         return
     message = f"unexpected `{shown(found.text)}`"
     if len(expected) <= MAX_EXPECTED:
@@ -103,6 +104,9 @@ def refuse_foreign_block(name: tree.Name, diagnostics: Diagnostics) -> bool:
 
 def _found(error: UnexpectedInput, chunk: Chunk, source: Source) -> Span | None:
     """The text that did not fit, or None where the statement ended too early."""
+    from lark import Token
+    from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+
     if isinstance(error, UnexpectedCharacters):
         start = error.pos_in_stream or chunk.start
         return Span(source, start, start + 1)
@@ -140,6 +144,8 @@ def _reports_unknown_statement(
 
 def _expected(error: UnexpectedInput, rule: str) -> list[str]:
     """What could stand at the mistake, the many beginnings of a value or a statement said in one word."""
+    from lark.exceptions import UnexpectedCharacters
+
     names: set[str] = set(getattr(error, "accepts", None) or getattr(error, "expected", None) or ())
     if isinstance(error, UnexpectedCharacters):
         names = set(error.allowed or ())

@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import Any
-
-from lark import Lark, Tree
-from lark.exceptions import UnexpectedInput, VisitError
-from lark.utils import TextSlice
+from typing import TYPE_CHECKING, Any
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import Source, Span
-from vmcsc.syntax import mistakes, tree
-from vmcsc.syntax.builder import BadNumber, Builder
+from vmcsc.syntax import lalr, mistakes, tree
+from vmcsc.syntax.builder import Builder
+from vmcsc.syntax.grammar import grammar, lark
 from vmcsc.syntax.shape import STARTERS, Chunk, shape_of
+
+if TYPE_CHECKING:
+    from lark import Tree
 
 MAX_DEPTH = 64
 """How deep expressions may nest. Deeper ones are refused, so that no later stage runs out of stack."""
-
-
-@cache
-def _lark() -> Lark:
-    grammar = Path(__file__).with_name("policy.lark").read_text(encoding="utf-8")
-    return Lark(
-        grammar,
-        parser="lalr",
-        start=["header", "statement", "scenario_statement", "expression"],
-        propagate_positions=True,
-        maybe_placeholders=True,
-    )
 
 
 _NOT_IN_SCENARIOS = tree.Policy | tree.When | tree.Scenario | tree.Block | tree.StateBlock
@@ -90,33 +76,52 @@ class _Parser:
 
     def parse(self, rule: str, chunk: Chunk) -> Any:
         """The node of the chunk's text, or None after reporting the one mistake that was met first."""
+        self._builder.bad_number = None
         try:
-            parsed = _lark().parse(TextSlice(self._source.text, chunk.start, chunk.end), start=rule)
+            node, height = lalr.parse(grammar(), self._source.text, chunk.start, chunk.end, rule, self._builder)
+        except lalr.Mistake:
+            return self._with_lark(rule, chunk)
+        if height > MAX_DEPTH:
+            return self._too_deep(chunk)
+        return self._unless_bad_number(node)
+
+    def _with_lark(self, rule: str, chunk: Chunk) -> Any:
+        """As `parse`. Lark says what does not fit, and takes what is written without a space: `cpu0` after `on`."""
+        from lark.exceptions import UnexpectedInput
+        from lark.utils import TextSlice
+
+        try:
+            parsed = lark().parse(TextSlice(self._source.text, chunk.start, chunk.end), start=rule)
         except UnexpectedInput as error:
             mistakes.report(error, rule, chunk, self._source, self._diagnostics)
             return None
-        if _depth(parsed) > MAX_DEPTH:
-            span = Span(self._source, chunk.start, chunk.end)
-            message = f"this expression is nested more than {MAX_DEPTH} deep"
-            self._diagnostics.report(codes.TOO_DEEP, message, span, help="name parts of it with `param` or simplify it")
-            return None
-        try:
-            return self._builder.transform(parsed)
-        except VisitError as error:
-            if not isinstance(error.orig_exc, BadNumber):
-                raise
-            bad = error.orig_exc
-            message = f"`{mistakes.shown(bad.span.text)}` {bad.reason}"
-            self._diagnostics.report(codes.BAD_NUMBER, message, bad.span)
-            return None
+        self._builder.bad_number = None
+        return self._too_deep(chunk) if _depth(parsed) > MAX_DEPTH else self._unless_bad_number(self._built(parsed))
+
+    def _built(self, parsed: Tree[Any]) -> Any:
+        children = [self._built(child) if hasattr(child, "children") else child for child in parsed.children]
+        place = lalr.Place(getattr(parsed.meta, "start_pos", None), getattr(parsed.meta, "end_pos", None))
+        return getattr(self._builder, parsed.data)(place, children)
+
+    def _too_deep(self, chunk: Chunk) -> None:
+        span = Span(self._source, chunk.start, chunk.end)
+        message = f"this expression is nested more than {MAX_DEPTH} deep"
+        self._diagnostics.report(codes.TOO_DEEP, message, span, help="name parts of it with `param` or simplify it")
+
+    def _unless_bad_number(self, node: Any) -> Any:
+        bad = self._builder.bad_number
+        if bad is None:
+            return node
+        self._diagnostics.report(codes.BAD_NUMBER, f"`{mistakes.shown(bad.span.text)}` {bad.reason}", bad.span)
+        return None
 
 
 def _depth(root: Tree[Any]) -> int:
     """The height of a parse tree, without recursion."""
     deepest = 0
-    pending: list[tuple[Tree[Any], int]] = [(root, 1)]
+    pending: list[tuple[Any, int]] = [(root, 1)]
     while pending:
         node, depth = pending.pop()
         deepest = max(deepest, depth)
-        pending.extend((child, depth + 1) for child in node.children if isinstance(child, Tree))
+        pending.extend((child, depth + 1) for child in node.children if hasattr(child, "children"))
     return deepest

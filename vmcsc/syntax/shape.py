@@ -16,6 +16,7 @@ from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.source import Source, Span
 
 MAX_DEPTH = 16
+MAX_PARENTHESES = 64
 MAX_WORDS = 50_000
 MAX_STATEMENTS = 5_000
 """How much one text may hold: far more than anybody writes, and little enough to be parsed in a second or two."""
@@ -28,6 +29,8 @@ STARTERS = frozenset(
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][\w.]*[ \t]*=(?!=)")
 _BLOCK = re.compile(r"[A-Za-z_]\w*[ \t]*\{")
+
+_OPERATOR = re.compile(r"\W")
 
 _PIECE = re.compile(
     r'(?P<string>"(?:\\.|[^"\\\n])*")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
@@ -62,7 +65,10 @@ def shape_of(source: Source, diagnostics: Diagnostics) -> Shape:
     splitter = _Splitter(source, diagnostics)
     words = 0
     for kind, piece in _pieces(source.text):
-        words += kind not in ("space", "newline", "comment")
+        if kind == "text":
+            words += 1 + 2 * len(_OPERATOR.findall(piece.group()))  # `a.b.c` and `1+2+3` are one piece each
+        elif kind not in ("space", "newline"):
+            words += 1
         if words > MAX_WORDS or splitter.statements > MAX_STATEMENTS:
             _report_too_long(source, piece.start(), diagnostics)
             return Shape()
@@ -163,6 +169,10 @@ class _Splitter:
         self._continues = piece.group() == ","
         if kind == "mark" and piece.group() in "([":
             self._parentheses += 1
+            if self._parentheses > MAX_PARENTHESES and not self._statement.broken:
+                self._statement.broken = True
+                message = f"parentheses are nested more than {MAX_PARENTHESES} deep"
+                self._diagnostics.report(codes.TOO_DEEP, message, Span(self._source, piece.start(), piece.end()))
         elif kind == "mark" and piece.group() in ")]":
             self._parentheses = max(0, self._parentheses - 1)
         elif kind == "open":

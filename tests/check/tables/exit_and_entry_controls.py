@@ -31,8 +31,8 @@ def area(rule: str, name: str, source: str, filled: Change) -> list[Check]:
         source,
         given=filled + put(**{count: 1}),
         field=address,
-        violated=[0x10001, 0x10008],
-        passed=[0x10000, 0x10010, put(**{count: 3, address: 0x10000})],
+        violated=[0x10001, 0x10002, 0x10008],
+        passed=[0x10000, 0x10010, 0x10020, put(**{count: 3, address: 0x10000})],
         idle=[put(**{count: 0, address: 1})],
         outcome=ERROR_7,
     )
@@ -48,10 +48,12 @@ def area(rule: str, name: str, source: str, filled: Change) -> list[Check]:
         violated=[
             put(**{address: NEAR_WIDTH, count: 3}),
             put(**{address: NEAR_WIDTH + 16, count: 2}),
+            put(**{address: NEAR_WIDTH - 224, count: 17}),
             on("basic.32_bits") + put(**{address: (1 << 32) - 16, count: 2}),
         ],
         passed=[
             put(**{address: NEAR_WIDTH, count: 2}),
+            put(**{address: NEAR_WIDTH - 224, count: 16}),
             put(**{address: NEAR_WIDTH + 16, count: 1}),
             on("basic.32_bits") + put(**{address: (1 << 32) - 16, count: 1}),
             put(**{address: 0x10000, count: 2}),
@@ -59,13 +61,24 @@ def area(rule: str, name: str, source: str, filled: Change) -> list[Check]:
         idle=[put(**{address: 1 << WIDTH, count: 0})],
         outcome=ERROR_7,
     )
-    return [aligned, wide, last]
+    exact = Check(
+        f"{rule}-last-byte",
+        source,
+        given=filled + put(**{count: 1}),
+        field=address,
+        violated=[(1 << WIDTH) - 15, (1 << WIDTH) - 14],
+        passed=[],
+        also=(f"{rule}-align",),
+        because="The last byte of an aligned area is never the first one beyond the width.",
+        outcome=ERROR_7,
+    )
+    return [aligned, wide, last, exact]
 
 
 FILLED = (
-    entries(0x10000, 3) + entries(0x10001, 1) + entries(0x10008, 1) + entries(1 << WIDTH, 1) + entries(1 << 63, 1)
+    entries(0x10000, 3) + entries(0x20002, 1) + entries(1 << WIDTH, 1) + entries(1 << 63, 1)
     + entries(1 << 32, 1) + entries(1 << WIDTH - 1, 1) + entries((1 << WIDTH) - 4096, 1) + entries(1 << 31, 1)
-    + entries(NEAR_WIDTH, 3) + entries((1 << 32) - 16, 2)
+    + entries(NEAR_WIDTH - 224, 17) + entries((1 << 32) - 16, 2)
 )  # fmt: skip
 
 
@@ -231,6 +244,17 @@ CHECKS = [
             *(info(event(kind, 6)) + IF + put(entry_instruction_length=2) for kind in (0, 4)),
             info(event(2, 2)),
         ],
+        outcome=ERROR_7,
+    ),
+    Check(
+        "entry-errcode-forbidden",
+        f"{ENTRY_CONTROLS}: vectors up to 31",
+        field=INFO,
+        violated=[],
+        passed=[],
+        idle=[event(3, vector, CODE) for vector in (32, 33, 63)],
+        elsewhere=("entry-intr-hwexc-vector",),
+        because="Exceptions have no such vectors.",
         outcome=ERROR_7,
     ),
     Check(
