@@ -8,7 +8,7 @@ COUNT = 24
 """How many conditions `violations` has."""
 
 
-def violations(vmcs: Mapping[str, int], width: int = 39, linear: int = 48) -> list[str]:
+def violations(vmcs: Mapping[str, int], width: int = 39, linear: int = 48) -> list[str]:  # noqa: PLR0915
     """The names of the checks that fail for field values by name, on a processor with these widths of addresses."""
     failed: list[str] = []
     entry = vmcs["vm_entry_controls"]

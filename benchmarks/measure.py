@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,26 @@ class Row:
         return None if self.value is None or self.target is None else self.value <= self.target
 
 
-def timed(run: Callable[[], object]) -> float:
-    """Seconds that one call takes."""
+def elapsed(run: Callable[[], object]) -> float:
+    """Seconds from the start of a call to its end."""
     start = perf_counter()
     run()
     return perf_counter() - start
 
 
-def typical(run: Callable[[], object], times: int) -> float:
-    """The median of the seconds of `times` calls, after as many as a tenth of them to warm up."""
+def computing(run: Callable[[], object], times: int) -> float:
+    """The median of the seconds that a call keeps this process computing, after a few calls to warm up.
+
+    What else the machine does is not in it.
+    """
     for _ in range(times // 10 + 1):
         run()
-    return median(timed(run) for _ in range(times))
+    taken = []
+    for _ in range(times):
+        start = process_time()
+        run()
+        taken.append(process_time() - start)
+    return median(taken)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -46,7 +54,8 @@ def table(rows: Sequence[Row]) -> str:
         verdict = {True: "met", False: "NOT MET", None: ""}[row.met]
         cells.append((row.what, value, target, verdict, row.note))
     widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    return "\n".join(
-        f"{line[0]:<{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}  {line[3]:<{widths[3]}}  {line[4]}".rstrip()
-        for line in cells
-    )
+    lines = []
+    for what, *numbers, verdict, note in cells:
+        median, target = (f"{text:>{width}}" for text, width in zip(numbers, widths[1:3], strict=True))
+        lines.append(f"{what:<{widths[0]}}  {median}  {target}  {verdict:<{widths[3]}}  {note}".rstrip())
+    return "\n".join(lines)

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from measure import Row, timed
+from measure import Row, elapsed
 
 SPECS = Path(__file__).parent.parent / "specs"
 POLICY = SPECS / "policies" / "kvm-classic.vmcs"
@@ -30,7 +30,7 @@ class Command:
 
 
 def rows(folder: Path, rounds: int) -> list[Row]:
-    """Run each command once a round, in another order each time, and compare the medians. `folder` is a scratch one."""
+    """Run each command once in each round, each time in another order, and compare the medians."""
     commands = _commands(folder)
     environment = _environment(folder)
     for command in commands.values():  # fills the caches, and the disk's
@@ -82,7 +82,8 @@ class _Change:
 
     def __call__(self) -> None:
         self._count += 1
-        self._path.write_text(f"{self._text}  tpr_threshold = {self._count % 8}\n  # {self._count}\n}}\n", encoding="utf-8")
+        added = f"  tpr_threshold = {self._count % 8}  # {self._count}\n}}\n"
+        self._path.write_text(self._text + added, encoding="utf-8")
 
 
 def _vmcsc() -> list[str]:
@@ -104,7 +105,7 @@ def _run(command: Command, environment: dict[str, str], folder: Path) -> float:
         if done.returncode != command.code:
             raise SystemExit(f"{' '.join(command.arguments)} exits with {done.returncode}:\n{done.stderr.decode()}")
 
-    return timed(run)
+    return elapsed(run)
 
 
 def _yaml(size: int) -> str:

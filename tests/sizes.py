@@ -19,8 +19,10 @@ def sizes() -> dict[str, int]:
 def main() -> None:
     found = sizes()
     largest = max(found, key=lambda path: found[path])
-    print(f"{len(found)} Python files, {sum(found.values())} lines: median {median(found.values()):.0f}, "
-          f"largest {largest} with {found[largest]} (limit {LIMIT})")
+    print(
+        f"{len(found)} Python files, {sum(found.values())} lines: median {median(found.values()):.0f}, "
+        f"largest {largest} with {found[largest]} (limit {LIMIT})"
+    )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ EXPECT_FILE = re.compile(r"(?P<line>\d+): (?P<expected>.*)")
 
 ELSEWHERE = {
     "VMX1014": "a text that long does not belong in a corpus: tests/test_hostile_policies.py",
+    "VMX2030": "only a VMCS that `vmcsc check --state` reads has such values: tests/check/test_vmcs_file.py",
     "VMX3017": "only a machine can be unavailable: tests/capabilities/test_live.py, test_kvm.py",
+    "VMX3023": "only said where --strict asks: tests/policy/test_state_blocks.py",
     "VMX7003": "only `vmcsc emit -o FILE` writes: tests/cli/test_emit.py",
 }
 """Codes that no text can cause, and what covers them."""
@@ -224,7 +226,7 @@ def test_every_code_is_expected_somewhere(database: Database) -> None:
     reported = {code.id for code in codes.ALL} | {rule.rule.code for rule in control_rules(database)}
     covered = {expected.code for expected in all_expected()}
     assert reported - covered - ELSEWHERE.keys() == set()
-    assert covered - reported == set(), "codes that no text can cause"
+    assert covered - reported - {rule.code for rule in database.rules} == set(), "codes that no text can cause"
     assert covered & ELSEWHERE.keys() == set(), "covered after all"
 
 

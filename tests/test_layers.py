@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "vmcsc"
 BACKENDS = Path(__file__).parent.parent / "backends"
 
 ROOMS = [
+    "records",
+    "cache",
     "source",
     "diagnostic",
     "codes",
@@ -33,7 +35,9 @@ ROOMS = [
 ]
 """The order of the house. The package's own `__init__` only names what the rooms offer."""
 
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem not in ("__init__", "__main__"))
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem not in ("__init__", "__main__")
+)
 
 
 def room_of(module: str) -> str:

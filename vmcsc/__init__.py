@@ -5,13 +5,14 @@ the `Result`, never an exception; `VmcscError` is for wrong use.
 """
 
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
-#   source, diagnostic, codes, resources, yamlnodes, errors -> architecture -> syntax -> expression -> capabilities
+#   records, cache, source, diagnostic, codes, resources, yamlnodes, errors
+#   -> architecture -> syntax -> expression -> capabilities
 #   -> policy -> vmcs, resolve -> check -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # type checkers take it as true; `typing` has it too, and takes a fifth of Python's own start
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from vmcsc.architecture.database import Database
     from vmcsc.backend import Artifact, Backend, backends, emit
     from vmcsc.capabilities.cpu import Cpu

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
 
 from vmcsc.errors import VmcscError
+from vmcsc.records import dataclass
 from vmcsc.vmcs import Vmcs
 
 GROUP = "vmcsc.backends"
@@ -78,6 +78,8 @@ def emit(vmcs: Vmcs | Iterable[Vmcs], backend: str, **options: Any) -> list[Arti
 
     Raises `VmcscError` for a back end or an option that does not exist.
     """
+    from dataclasses import fields  # this imports `inspect`, which takes as long as many another room
+
     chosen = get(backend)
     known = {field.name for field in fields(chosen.options)}
     for name in options:

@@ -1,7 +1,7 @@
 """What was computed before, kept as JSON in a private folder of the user. Nothing that happens to it is an error.
 
-A cache is only ever asked for what would be computed otherwise: whatever is missing, corrupt, written by somebody else or
-made by another version of the program counts as not there, and what cannot be written is not kept.
+A cache is only ever asked for what would be computed otherwise: whatever is missing, corrupt, written by somebody else
+or made by another version of the program counts as not there, and what cannot be written is not kept.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class Cache:
     def _read(self, path: str) -> str:
         if not self._is_private():
             raise OSError("not our folder")
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as stream:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, encoding="utf-8") as stream:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > MAX_BYTES:
                 raise OSError("not our file")

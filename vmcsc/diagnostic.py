@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, field, replace
 
+from vmcsc.records import dataclass, field, replace
 from vmcsc.source import Span
 
 MAX_SENTENCE = 2000

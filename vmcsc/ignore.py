@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 from vmcsc.syntax.shape import Chunk, shape_of
 

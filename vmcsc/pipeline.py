@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vmcsc.expression.conditions import check_conditions
 from vmcsc.ignore import errors_and_kept, judge_ignores, read_ignores
 from vmcsc.policy.bind import bind_policy
 from vmcsc.policy.model import Policy
+from vmcsc.records import dataclass, replace
 from vmcsc.resolve import resolve
 from vmcsc.source import Source, UnreadableText, read_source, refuse_deceptive
 from vmcsc.syntax.grammar import keep_grammar
@@ -159,7 +159,7 @@ def _cpus(
 ) -> list[Cpu]:
     if cpu is None and policy.cpus:
         distinct = {name.text: name for name in policy.cpus}.values()
-        named = [read_cpu(name.text, db, diagnostics, name.span) for name in distinct]
+        named = [read_cpu(name.text, db, diagnostics, name.span) for name in distinct if not diagnostics.full]
         return [found for found in named if found is not None] or [UNKNOWN_CPU]
     wanted = list(default) if cpu is None else [cpu] if isinstance(cpu, str | Path | Cpu) else list(cpu)
     found: dict[str, Cpu] = {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from vmcsc.records import dataclass, field
 
 MAX_BYTES = 1 << 20
 """Largest text that is read. The shipped files are below a tenth of it."""

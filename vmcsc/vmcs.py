@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import ControlWord, Field
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.expression.value import Value, unknown
 from vmcsc.policy.model import Policy
+from vmcsc.records import dataclass
 
 REASONS = (
     "required",

@@ -7,10 +7,10 @@ keys. PyYAML on its own reads YAML 1.1, where `31:0` is the number 1860, `010` i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 
 if TYPE_CHECKING:

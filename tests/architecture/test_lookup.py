@@ -82,12 +82,12 @@ def test_the_code_of_a_rule_that_is_written_for_many_things_means_the_first(data
 
 def test_a_field_is_meant_by_each_of_its_names_and_by_its_encoding(database: Database) -> None:
     for field in database.fields.values():
-        for word in (*field.names, hex(field.encoding), f"{field.encoding:X}H"):
+        for word in (*field.names, hex(field.encoding), f"0{field.encoding:X}H"):
             part = field_of(database, word)
             assert part is not None and (part.field, part.high) == (field, False), word
-    for word in database.words.values():
-        part = field_of(database, word.sdm)
-        assert part is not None and part.name == word.field
+    for control_word in database.words.values():
+        part = field_of(database, control_word.sdm)
+        assert part is not None and part.name == control_word.field
     part = field_of(database, "0x2011")
     assert part is not None and (part.name, part.high) == ("tsc_offset_high", True)
     assert field_of(database, "TSC_OFFSET_HIGH") == part

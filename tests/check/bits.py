@@ -86,8 +86,6 @@ _REGISTERS: Mapping[str, Mapping[str, int]] = {
 }
 
 BITS: Mapping[str, tuple[str, int]] = {
-    name: (key, bit)
-    for key, named in (*_CONTROLS.items(), *_REGISTERS.items())
-    for name, bit in named.items()
+    name: (key, bit) for key, named in (*_CONTROLS.items(), *_REGISTERS.items()) for name, bit in named.items()
 }
 """For each name what it is a bit of, and the bit's number."""

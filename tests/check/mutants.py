@@ -42,7 +42,16 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
     "in": ("not in",),
     "not in": ("in",),
 }
-"""What an operator is replaced by. Of `x == 0` the mutant `x <= 0` is left out, which for unsigned numbers is the same."""
+"""What an operator is replaced by. Of `x == 0` the mutant `x <= 0` is left out: unsigned numbers are not below 0."""
+
+FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "must_be_1": ("may_be_1",),
+    "may_be_1": ("must_be_1",),
+    "supported": ("forced",),
+    "fits": ("sign_extended",),
+    "sign_extended": ("fits",),
+}
+"""What a function that is built in is replaced by."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule with one edit in one of its parts: `when`, `require`, `address` or `count`, or a function that it calls."""
+    """A rule with one edit in a part of it: `when`, `require`, `address`, `count`, or a function that it calls."""
 
     rule: str
     part: str
@@ -80,11 +89,12 @@ def tokens(text: str) -> list[Token]:
         kind, token = str(match.lastgroup), match.group()
         if kind == "name" and token in ("and", "or", "not", "in"):
             kind = "operator"
-        if token == "[":
-            depth.append(bool(found) and (found[-1].kind == "name" or found[-1].text in (")", "]")))
-        elif token == "]":
+        if token == "]":
             depth.pop()
         found.append(Token(kind, token, match.start(), bool(depth) and depth[-1]))
+        if token == "[":
+            before = found[-2] if len(found) > 1 else found[-1]
+            depth.append(before.kind == "name" or before.text in (")", "]"))
     return found
 
 
@@ -181,6 +191,8 @@ class Mutator:
             yield from (str(number) for number in (int(token.text) + 1, int(token.text) - 1) if number >= 0)
         elif token.kind == "number":
             yield from (str(number) for number in constants(int(token.text, 0)))
+        elif token.text in FUNCTIONS:
+            yield from FUNCTIONS[token.text]
         elif token.text in named:
             yield from (str(number) for number in constants(named[token.text]))
         elif "." in token.text:

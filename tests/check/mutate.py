@@ -134,8 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = tally(database, chosen, options.share, options.seed)
     for mutant in found.survivors:
         print(f"{'equivalent' if mutant in found.equivalent else 'SURVIVES  '} {mutant.name}")
-    print(f"{found.tried} mutants of {len(chosen)} rules: {len(found.survivors)} survive ({found.rate:.2%}), "
-          f"of which {len(found.equivalent)} are proven to mean the same")
+    print(
+        f"{found.tried} mutants of {len(chosen)} rules: {len(found.survivors)} survive ({found.rate:.2%}), "
+        f"of which {len(found.equivalent)} are proven to mean the same"
+    )
     return 1 if found.missed else 0
 
 

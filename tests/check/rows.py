@@ -27,8 +27,9 @@ class Check:
 
     `source`: the function of kvm-unit-tests that tries it, or the sentence of the SDM. The states are those of `base`
     with the change `given` and then their own, which may be just the value of `field`. In those under `violated`
-    nothing is wrong but this rule, and in the others nothing at all. Where that cannot be, `because` says why, and `also`
-    are the other rules that the former violate, `elsewhere` those that the latter do.
+    nothing is wrong but this rule, and in those under `passed` and `idle` (where it does not apply) nothing at all.
+    Where that cannot be, `because` says why, and `also` are the other rules that the former violate, `elsewhere` those
+    that the latter do.
     """
 
     rule: str

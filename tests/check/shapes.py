@@ -7,9 +7,7 @@ from tests.check.rows import ERROR_7, GUEST_STATE, Check, Outcome
 from tests.check.states import WIDTH
 
 
-def needs(
-    rule: str, source: str, asking: str, needed: str, given: Change = NONE, outcome: Outcome = ERROR_7
-) -> Check:
+def needs(rule: str, source: str, asking: str, needed: str, given: Change = NONE, outcome: Outcome = ERROR_7) -> Check:
     """The bit `asking` may be 1 only along with the bit `needed`."""
     return Check(
         rule,

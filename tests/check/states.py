@@ -72,7 +72,9 @@ _CONTROLS = put(
     pin_based_vm_execution_controls=0x1F, primary_vm_execution_controls=1 << 31 | 0x04006172,
     secondary_vm_execution_controls=0x22, virtual_processor_id=1, ept_pointer=0x301E,
     vm_exit_controls=0x36DFB, vm_entry_controls=0x11FB,
-) + on("entry.ia32e", "exit.host64", "exit.load_pat", "exit.load_efer", "entry.load_debug", "entry.load_pat", "entry.load_efer")  # fmt: skip
+)  # fmt: skip
+_CONTROLS += on("exit.host64", "exit.load_pat", "exit.load_efer")
+_CONTROLS += on("entry.ia32e", "entry.load_debug", "entry.load_pat", "entry.load_efer")
 
 _GUEST = put(
     guest_cr0=0x80050033, guest_cr3=0x4000, guest_cr4=0x2020, guest_rip=0x401000, guest_rflags=2, guest_dr7=0x400,
@@ -151,9 +153,11 @@ BASES: Mapping[str, Change] = {
 
 def base(name: str) -> dict[Key, int]:
     """Everything that is not 0 in the context of this name."""
-    return (_HOST + _CONTROLS + _GUEST + _PROCESSOR + segments(0x10, ALL >> 32, 0xC093, code=0xA09B) + BASES[name]).apply(
-        {**_CPU, **_FACTS}
-    )
+    long = _HOST + _CONTROLS + _GUEST + _PROCESSOR + segments(0x10, ALL >> 32, 0xC093, code=0xA09B)
+    processor: dict[Key, int] = {}
+    processor.update(_CPU)
+    processor.update(_FACTS)
+    return (long + BASES[name]).apply(processor)
 
 
 def build(database: Database, values: Mapping[Key, int]) -> State:

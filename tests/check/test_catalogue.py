@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
-from tests.check.changes import Change, off, on, put
+from tests.check.changes import NONE, memory, off, on, put
+from tests.check.checking import checked, outcomes
 from tests.check.rows import base_results
-from tests.check.states import BASES, base, build
+from tests.check.states import BASES
 from vmcsc.architecture.database import Database
-from vmcsc.check.check import Checked, check_fields
 from vmcsc.check.evaluate import Status
 
 CATALOGUE = (Path(__file__).parent / "catalogue.txt").read_text().split()
@@ -21,22 +23,15 @@ INEXPRESSIBLE: dict[str, str] = {}
 
 LEAST = 378
 
-
-def checked(database: Database, change: Change, name: str = "long") -> Checked:
-    state = build(database, change.apply(base(name)))
-    return check_fields(state.fields, state.capabilities.cpu, database, state.memory, state.processor)
-
-
-def outcomes(found: Checked) -> list[str]:
-    return [str(outcome) for outcome in found.verdict.outcomes]
+ERRATA = Path(__file__).parent.parent.parent / "docs" / "sdm-errata.md"
 
 
 def test_every_id_of_the_catalogue_is_a_rule(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     rules = {rule.id for rule in database.rules}
     covered = [id for id in CATALOGUE if id in rules]
+    counted = f"{len(covered)} of {len(CATALOGUE)} catalogue ids covered, {len(INEXPRESSIBLE)} not expressible"
     with capsys.disabled():
-        reasons = "".join(f"\n  {id}: {reason}" for id, reason in INEXPRESSIBLE.items())
-        print(f"\nrules: {len(covered)} of {len(CATALOGUE)} catalogue ids covered, {len(INEXPRESSIBLE)} not expressible{reasons}")
+        print("\nrules: " + counted, *(f"{id}: {reason}" for id, reason in INEXPRESSIBLE.items()), sep="\n  ")
     assert set(CATALOGUE) - set(covered) == set(INEXPRESSIBLE)
     assert len(covered) >= LEAST
 
@@ -57,7 +52,7 @@ def test_every_base_state_enters_with_nothing_undetermined(database: Database, n
         if result.status in (Status.VIOLATED, Status.UNDETERMINED)
     ]
     assert wrong == []
-    assert checked(database, Change(), name).verdict.enters is True
+    assert checked(database, NONE, name).verdict.enters is True
 
 
 def test_secondary_controls_are_not_looked_at_while_they_are_inactive(database: Database) -> None:
@@ -86,7 +81,7 @@ def test_inactive_controls_act_as_0(database: Database) -> None:
 
 def test_controls_come_before_the_guest_state_and_that_before_the_msrs_to_load(database: Database) -> None:
     guest = put(guest_rflags=0)
-    msrs = put(vm_entry_msr_load_count=1, vm_entry_msr_load_address=0) + Change(((0, -1, 0xC0000100),))
+    msrs = put(vm_entry_msr_load_count=1, vm_entry_msr_load_address=0) + memory({0: 0xC0000100})
     assert outcomes(checked(database, msrs)) == ["exit reason 34, qualification 1"]
     assert outcomes(checked(database, msrs + guest)) == ["exit reason 33, qualification 0"]
     assert outcomes(checked(database, msrs + guest + put(virtual_processor_id=0))) == ["instruction error 7"]
@@ -96,3 +91,9 @@ def test_controls_come_before_the_guest_state_and_that_before_the_msrs_to_load(d
 def test_controls_and_host_state_come_in_any_order_and_the_usual_one_is_named_first(database: Database) -> None:
     both = put(virtual_processor_id=0, host_cs_selector=0)
     assert outcomes(checked(database, both)) == ["instruction error 7", "instruction error 8"]
+
+
+def test_the_errata_speak_of_rules_that_there_are(database: Database) -> None:
+    named = re.findall(r"`([a-z0-9*]+(?:-[a-z0-9*]+)+)`", ERRATA.read_text())
+    assert len(named) > 20
+    assert [name for name in named if not any(fnmatchcase(rule.id, name) for rule in database.rules)] == []

@@ -47,7 +47,9 @@ def agreed(compiled: CompiledRules, state: State) -> tuple[RuleResult, ...]:
     """The results of both ways, which must be the same."""
     walked = tuple(evaluate_rules(rules_of(state.database), state))
     fast = compiled.results(state)
-    differing = [(a.rule.id, a.status, b.status, a.element, b.element) for a, b in zip(fast, walked, strict=True) if a != b]
+    differing = [
+        (a.rule.id, a.status, b.status, a.element, b.element) for a, b in zip(fast, walked, strict=True) if a != b
+    ]
     assert differing == []
     return fast
 
@@ -170,9 +172,7 @@ def test_a_flipped_bit_and_an_unknown_bit_of_each_field_are_judged_alike(
         agreed(compiled, State(database, whole | {name: changed}, cpu, None, processor))
 
 
-def test_a_value_wider_than_its_field_is_read_as_the_walk_reads_it(
-    database: Database, compiled: CompiledRules
-) -> None:
+def test_a_value_wider_than_its_field_is_read_as_the_walk_reads_it(database: Database, compiled: CompiledRules) -> None:
     wide = {name: Value(80, value.bits | 3 << 70, -1) for name, value in fields_of(numbers(database), database).items()}
     agreed(compiled, State(database, wide, cpu_named("ice_lake_i7_1065g7", database)))
 
@@ -218,11 +218,12 @@ def test_the_longest_area_that_is_looked_at_is_judged_alike(database: Database, 
     assert "msrload-fs-base" in ids(agreed(compiled, pae_state(database, entries, **changed)), Status.PASSED)
 
 
-def test_memory_at_an_address_that_is_partly_unknown_is_not_read(
-    database: Database, compiled: CompiledRules
-) -> None:
+def test_memory_at_an_address_that_is_partly_unknown_is_not_read(database: Database, compiled: CompiledRules) -> None:
     state = pae_state(database, Memory({0x4000: bytes(64)}))
-    fields = dict(state.fields) | {"guest_cr3": Value(64, 0x4000, ~0x20), "vmcs_link_pointer": Value(64, 0x4000, ~0x1000)}
+    fields = dict(state.fields) | {
+        "guest_cr3": Value(64, 0x4000, ~0x20),
+        "vmcs_link_pointer": Value(64, 0x4000, ~0x1000),
+    }
     agreed(compiled, State(database, fields, state.capabilities.cpu, state.memory, state.processor))
 
 
@@ -240,7 +241,9 @@ def test_findings_and_verdict_are_the_same_before_and_after_code_is_generated(da
     assert {finding.message.split(":")[0] for finding in first.findings} == {"guest-rflags-bit1", "host-cr3-width"}
 
 
-def test_what_two_processors_answer_is_not_mixed_up(database: Database, compiled: CompiledRules, cpus: list[Cpu]) -> None:
+def test_what_two_processors_answer_is_not_mixed_up(
+    database: Database, compiled: CompiledRules, cpus: list[Cpu]
+) -> None:
     fields = fields_of(numbers(database), database)
     for cpu in [*cpus, *reversed(cpus), *cpus]:
         agreed(compiled, State(database, fields, cpu))
@@ -251,7 +254,25 @@ def test_the_code_holds_nothing_but_numbers_and_made_up_names(database: Database
     words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"0x[0-9a-f]+", "", text)))
     words -= {word for word in words if re.fullmatch(r"[fcsx]\d*", word)}
     python = {"def", "check", "if", "elif", "else", "for", "in", "range", "try", "except", "break", "return"}
-    assert words <= python | {"and", "or", "not", "max", "min", "None", "Unknown", "late", "unknown", "a", "e", "i", "m", "n", "p", "r", "w"}
+    assert words <= python | {
+        "and",
+        "or",
+        "not",
+        "max",
+        "min",
+        "None",
+        "Unknown",
+        "late",
+        "unknown",
+        "a",
+        "e",
+        "i",
+        "m",
+        "n",
+        "p",
+        "r",
+        "w",
+    }
     assert not set(text) & set("'\"#\\;@")
 
 
@@ -282,7 +303,11 @@ def test_rules_that_are_too_much_for_generated_code_are_evaluated_all_the_same(t
     large = [rule for rule in rules_of(database) if not is_small(rule)]
     assert {rule.rule.id for rule in large} == {"house-deep", "house-wide"}
     compiled, cpu = CompiledRules(database), cpu_named("ice_lake_i7_1065g7", database)
-    for changed, violated in (({}, set()), ({"guest_cr3": 4001}, {"house-wide"}), ({"guest_rip": ~5 & ALL}, {"house-deep"})):
+    for changed, violated in (
+        ({}, set()),
+        ({"guest_cr3": 4001}, {"house-wide"}),
+        ({"guest_rip": ~5 & ALL}, {"house-deep"}),
+    ):
         fields = fields_of(numbers(database) | {"guest_cr3": 4000} | changed, database)
         state = State(database, fields, cpu, None, processor_of(database))
         assert ids(agreed(compiled, state), Status.VIOLATED) & {"house-deep", "house-wide"} == violated

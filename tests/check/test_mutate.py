@@ -47,7 +47,7 @@ def test_operators_constants_and_bit_positions_are_changed(database: Database) -
         "require posted_interrupt_notification_vector [ 15 <8> ] == 0 -> 7",
         "require posted_interrupt_notification_vector [ <15> 8 ] == -> 14",
         "require <[15:8]> at 36 -> [14:7]",
-        "require 8 ] <==> 0 -> !=",
+        "require 15 8 ] <==> 0 -> !=",
         "require 8 ] == <0> -> 1",
         "when <pin_based.process_posted_interrupts> -> pin_based.activate_vmx_preemption_timer",
     }
@@ -63,4 +63,8 @@ def test_a_constant_has_every_neighbour_of_one_bit() -> None:
 def test_tokens_tell_bit_slices_from_lists() -> None:
     found = tokens("x[7:4] in [1, 4..6] and not y.z")
     assert [token.text for token in found if token.slice] == ["7", "4"]
-    assert [token.text for token in found if token.kind == "operator" and token.text in OPERATORS] == ["in", "and", "not"]
+    assert [token.text for token in found if token.kind == "operator" and token.text in OPERATORS] == [
+        "in",
+        "and",
+        "not",
+    ]

@@ -35,19 +35,13 @@ def rows_of(rule: str) -> list[Row]:
 def test_the_rule_comes_out_as_its_table_says(database: Database, rule: str) -> None:
     for row in rows_of(rule):
         by_id, _ = results(database, row)
+        found = tuple(by_id.values())
         assert by_id[rule].status is row.status, row.name
-        assert with_status(tuple(by_id.values()), Status.VIOLATED) == row.violated, row.name
-        assert with_status(tuple(by_id.values()), Status.UNDETERMINED) == set(), row.name
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_violation_has_the_outcome_of_the_table(database: Database, rule: str) -> None:
-    for row in rows_of(rule):
-        by_id, _ = results(database, row)
-        outcomes = verdict(database, by_id.values()).outcomes
+        assert with_status(found, Status.VIOLATED) == row.violated, row.name
+        assert with_status(found, Status.UNDETERMINED) == set(), row.name
+        outcomes = verdict(database, found).outcomes
         assert bool(outcomes) is bool(row.violated), row.name
-        if row.violated == {rule}:
-            assert outcomes[0].parts == row.check.outcome, row.name
+        assert row.violated != {rule} or outcomes[0].parts == row.check.outcome, row.name
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -56,7 +50,7 @@ def test_the_rule_has_a_state_that_violates_it_and_one_that_passes(rule: str) ->
 
 
 def test_generated_code_comes_to_the_same(database: Database, compiled: CompiledRules) -> None:
-    for row in ROWS[::3]:
+    for row in ROWS[::4]:
         by_id, state = results(database, row)
         differing = [
             (row.name, result.rule.id)

@@ -25,8 +25,8 @@ from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value, known
 from vmcsc.pipeline import compile, load
 from vmcsc.policy.states import State, known_states, read_state
-from vmcsc.resources import SPECS
 from vmcsc.resolve.states import unmet_needs
+from vmcsc.resources import SPECS
 
 FILES = sorted((SPECS / "states").glob("*.yaml"))
 CPUS = shipped_cpus(load())
@@ -44,11 +44,12 @@ AT_ENTRY = {
 
 PLAIN = ""
 LOADED = """
-    vm_entry { prefer load_debug_controls, load_ia32_perf_global_ctrl, load_ia32_pat, load_ia32_efer, load_ia32_bndcfgs }
-    vm_entry { prefer load_ia32_rtit_ctl, load_uinv, load_cet_state, load_guest_ia32_lbr_ctl, load_pkrs }
+    vm_entry { prefer load_debug_controls, load_ia32_perf_global_ctrl, load_ia32_pat, load_ia32_efer }
+    vm_entry { prefer load_ia32_bndcfgs, load_ia32_rtit_ctl, load_uinv, load_cet_state }
+    vm_entry { prefer load_guest_ia32_lbr_ctl, load_pkrs }
     vm_exit { prefer load_ia32_perf_global_ctrl, load_ia32_pat, load_ia32_efer, load_cet_state, load_pkrs }
 """
-"""VM entry and VM exits load everything that the CPU can load, so that every field of the states is judged."""
+"""VM entry and VM exits load all that the CPU can load, so that every field of the states is judged."""
 
 
 @cache

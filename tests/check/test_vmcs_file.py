@@ -256,7 +256,9 @@ def test_a_number_is_read_however_it_is_written(number: int) -> None:
         assert parse_number(text) == number
 
 
-@pytest.mark.parametrize("raw", [None, True, 1.0, [], {}, "", "x", "0x", "1 2", "-", "\u0661", "0x1g", "1__h", "9" * 200])
+@pytest.mark.parametrize(
+    "raw", [None, True, 1.0, [], {}, "", "x", "0x", "1 2", "-", "\u0661", "0x1g", "1__h", "9" * 200]
+)
 def test_what_is_no_number_is_none(raw: object) -> None:
     assert parse_number(raw) is None
 

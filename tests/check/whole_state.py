@@ -1,4 +1,4 @@
-"""A 64-bit guest under a 64-bit host with every field known, for a processor with EPT and TRUE MSRs such as Ice Lake's."""
+"""A 64-bit guest under a 64-bit host with every field known, for a processor with EPT and TRUE MSRs."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 
 from vmcsc import load
 from vmcsc.architecture.database import Database
+from vmcsc.cache import Cache
 
 GOOD = "policy good {\n  pin_based { require external_interrupt_exiting }\n}\n"
 BAD = "policy bad {\n  primary { require hlt_exitng }\n}\n"
@@ -225,9 +226,9 @@ def test_the_option_decides_on_colour_before_the_environment(
 def test_the_specs_are_loaded_once_for_all_policies(vmcsc: Any, policy: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[tuple[str | Path, ...]] = []
 
-    def counted_load(*folders: str | Path) -> Database:
+    def counted_load(*folders: str | Path, cache: Cache | None = None) -> Database:
         loads.append(folders)
-        return load(*folders)
+        return load(*folders, cache=cache)
 
     monkeypatch.setattr("vmcsc.cli.project.load", counted_load)
     monkeypatch.setattr("vmcsc.pipeline.load", counted_load)

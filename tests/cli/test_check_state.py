@@ -107,9 +107,7 @@ def test_strictly_what_is_undetermined_is_a_failure(vmcsc: Any, state: Any, whol
     assert vmcsc("check", "--state", state(entering(whole)), "--cpu", ICE, "--strict").code == 0
 
 
-def test_json_gives_verdict_rules_and_values(
-    vmcsc: Any, state: Any, whole: dict[str, int], database: Database
-) -> None:
+def test_json_gives_verdict_rules_and_values(vmcsc: Any, state: Any, whole: dict[str, int], database: Database) -> None:
     path = state({**whole, "guest_rflags": 0})
     run = vmcsc("check", "--state", path, "--cpu", ICE, "--format", "json")
     assert run.code == 1
@@ -153,9 +151,7 @@ def test_a_jsonl_holds_many(vmcsc: Any, state: Any) -> None:
 
 
 @pytest.mark.parametrize(("text", "states"), [('{"guest_rflags": 2}', 1), ('{"guest_rflags": 2}\n{"guest_rip": 1}', 2)])
-def test_standard_input_is_read_for_a_dash(
-    vmcsc: Any, monkeypatch: pytest.MonkeyPatch, text: str, states: int
-) -> None:
+def test_standard_input_is_read_for_a_dash(vmcsc: Any, monkeypatch: pytest.MonkeyPatch, text: str, states: int) -> None:
     class Stdin:
         buffer = io.BytesIO(text.encode())
 

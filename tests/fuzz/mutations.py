@@ -18,20 +18,23 @@ _WORD = re.compile(rb"\w+|[ \t]+|\s|[^\w\s]")
 _NUMBER = re.compile(rb"0[xX][0-9a-fA-F_]+|\b[0-9][0-9_]*\b")
 
 NASTY: tuple[bytes, ...] = (
-    *(b"\0", b"\x1b[2J", b"\x1b]0;x\x07", b"\r", b"\x85", b"\x7f", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80"),
-    *(b"\xe2\x80", b"\xf4\x90\x80\x80"),
+    *(b"\0", b"\x1b[2J", b"\x1b]0;x\x07", b"\r", b"\x85", b"\x7f", b"\xef\xbb\xbf", b"\xff\xfe", b"\xc0\xaf"),
+    *(b"\xed\xa0\x80", b"\xe2\x80", b"\xf4\x90\x80\x80", b"\xd9\xa1"),
     *(c.encode() for c in "\u202e\u2066\u200f\u061c\u2028\u200b\u0131\uff11\u00b2\u00a0\U0001f600\u0301\ufeff"),
-    *(b"&a ", b"*a", b"<<: ", b"<<: *a", b"!!python/object/apply:os.system ", b"!!binary ", b"%YAML 1.1\n", b"\n---\n", b"\n...\n"),
-    *(b"? ", b": ", b"- ", b"|\n", b">-\n", b"{", b"}", b"[", b"]", b"(", b")", b'"', b"'", b"\\", b"#", b"\t", b"\n", b";", b",", b"="),
-    *(b"..", b"../../../etc/passwd", b"/dev/zero", b"~", b"null", b"true", b".nan", b".inf", b"-.inf", b"1e999", b"0o7", b"012"),
-    *(b"-1", b"0", b"0x", b"0xffffffffffffffff", b"0x10000000000000000", b"18446744073709551616", b"9" * 50, b"9" * 5000),
-    *(b"0x" + b"f" * 5000, b"1" + b"_" * 30 + b"1", b"0" * 3000, b"1e400", b"\xd9\xa1"),
-    *(b"a" * 300, b"a." * 300, b"__class__", b"$ref", b"%s%n{0}", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"]]>", b"<a>"),
-)  # fmt: skip
+    *(b"&a ", b"*a", b"<<: ", b"<<: *a", b"!!python/object/apply:os.system ", b"!!binary ", b"%YAML 1.1\n"),
+    *(b"\n---\n", b"\n...\n", b"? ", b": ", b"- ", b"|\n", b">-\n", b"{", b"}", b"[", b"]", b"(", b")", b'"', b"'"),
+    *(b"\\", b"#", b"\t", b"\n", b";", b",", b"=", b"..", b"../../../etc/passwd", b"/dev/zero", b"~", b"null"),
+    *(b"true", b".nan", b".inf", b"-.inf", b"1e999", b"1e400", b"0o7", b"012", b"-1", b"0", b"0x"),
+    *(b"0xffffffffffffffff", b"0x10000000000000000", b"18446744073709551616", b"9" * 50, b"9" * 5000),
+    *(b"0x" + b"f" * 5000, b"1" + b"_" * 30 + b"1", b"0" * 3000, b"a" * 300, b"a." * 300, b"__class__", b"$ref"),
+    *(b"%s%n{0}", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&b;", b"]]>", b"<a>", b"live", b"kvm"),
+)
 """What readers stumble over: characters that hide or command, foreign syntax, numbers without end."""
 
-_BRACKETS = ((b"(", b")"), (b"[", b"]"), (b"{", b"}"), (b"{a: ", b"}"), (b"- ", b""), (b"not ", b""), (b"<a>", b"</a>"),
-             (b"when true {", b"}"), (b"u64(", b")"), (b"-", b""), (b"{\"a\":", b"}"), (b"a.", b""), (b"[a.", b"]"))  # fmt: skip
+_BRACKETS = (
+    *((b"(", b")"), (b"[", b"]"), (b"{", b"}"), (b"{a: ", b"}"), (b'{"a":', b"}"), (b"- ", b""), (b"<a>", b"</a>")),
+    *((b"when true {", b"}"), (b"u64(", b")"), (b"not ", b""), (b"-", b""), (b"a.", b""), (b"[a.", b"]")),
+)
 
 
 class Mutator:

@@ -1,4 +1,4 @@
-"""What is fuzzed: for each kind of input its samples, and how one input goes all the way from bytes to printed findings."""
+"""What is fuzzed: for each kind of input its samples, and the way of one input from bytes to printed findings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 from tests.syntax.policy_writer import PolicyWriter
 from vmcsc.architecture import loader
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.reader import SpecDocument
+from vmcsc.architecture.reader import SpecDocument, read_document
+from vmcsc.cache import Cache, digest
 from vmcsc.capabilities.common import common_cpu
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import parse_cpu, read_cpu
@@ -96,23 +98,20 @@ def _specs() -> list[bytes]:
 
 @cache
 def _shipped_document(path: Path) -> SpecDocument | None:
-    return _read_document(path, Diagnostics(), validate=False)
-
-
-_read_document = loader.read_document
+    return read_document(path, Diagnostics(), validate=False)
 
 
 def _remembering(path: Path, diagnostics: Diagnostics, *, validate: bool = True) -> SpecDocument | None:
     """As the loader reads, but the shipped files only once in a run."""
     if path.is_relative_to(SPECS):
         return _shipped_document(path)
-    return _read_document(path, diagnostics, validate=validate)
+    return read_document(path, diagnostics, validate=validate)
 
 
 def _read_spec(path: Path, shipped: Database) -> str:
-    loader.read_document = _remembering
     found = Diagnostics()
-    overlaid = loader.load_specs([path.parent], found)
+    with patch.object(loader, "read_document", _remembering):
+        overlaid = loader.load_specs([path.parent], found)
     if overlaid is None:
         return _printed(found)
     check_conditions(overlaid, found)
@@ -127,7 +126,11 @@ def _read_spec(path: Path, shipped: Database) -> str:
 
 
 def _cpus() -> list[bytes]:
-    samples = [*_files(CASES / "cpus", "*"), *_files(TESTS / "capabilities" / "samples", "*"), *_files(SPECS / "cpus", "*")]
+    samples = [
+        *_files(CASES / "cpus", "*"),
+        *_files(TESTS / "capabilities" / "samples", "*"),
+        *_files(SPECS / "cpus", "*"),
+    ]
     return samples + [text.encode() for text in _features(samples)]
 
 
@@ -151,7 +154,9 @@ def _msr_texts() -> list[bytes]:
         pairs = _msrs_of(path.read_text())
         texts += [
             "\n".join(f"{index:#x}: {value:#018x}" for index, value in pairs).encode(),
-            "\n".join(f"MSR {index:08X}: {value >> 32:08X}-{value & 0xFFFFFFFF:08X}" for index, value in pairs).encode(),
+            "\n".join(
+                f"MSR {index:08X}: {value >> 32:08X}-{value & 0xFFFFFFFF:08X}" for index, value in pairs
+            ).encode(),
             "\n".join(f"$ rdmsr -a {index:#x}\n{value:x}\n{value:x}" for index, value in pairs).encode(),
             "\n".join(f"cpu{cpu}: {index:#x} = {value:x}h" for cpu in range(3) for index, value in pairs).encode(),
             json.dumps({hex(index): hex(value) for index, value in pairs}).encode(),
@@ -212,7 +217,13 @@ def _states() -> list[bytes]:
         "cpu": {"0x480": "0xda050000000013", "maxphyaddr": 39, "ia32_vmx_misc": 0x7004C1E7},
     }
     shipped = _files(SPECS / "states", "*.yaml")
-    return [*shipped, json.dumps(fields).encode(), json.dumps(sections, indent=1).encode(), _yaml(fields), _yaml(sections)]
+    return [
+        *shipped,
+        json.dumps(fields).encode(),
+        json.dumps(sections, indent=1).encode(),
+        _yaml(fields),
+        _yaml(sections),
+    ]
 
 
 def _some_fields() -> list[str]:
@@ -241,6 +252,35 @@ def _read_state(path: Path, database: Database) -> str:
     return _printed(found)
 
 
+# --- the cache ---
+
+_KEPT = {"0": {"a": [1, None, "x" * 300]}, "1": [["specs/a.yaml", "fields", {"fields": []}]], "2": "text", "3": [[[0]]]}
+
+
+def _entries() -> list[bytes]:
+    """Entries as the cache writes them."""
+    texts = {key: json.dumps(value, separators=(",", ":")) for key, value in _KEPT.items()}
+    return [f"{digest('fuzz', key, text)}\n{text}".encode() for key, text in texts.items()]
+
+
+@cache
+def _cache_in(folder: Path) -> Cache:
+    (folder / "kept").mkdir(0o700)
+    return Cache(str(folder / "kept"))
+
+
+def _read_entry(path: Path, database: Database) -> str:
+    """Whatever lies in the place of an entry, the cache gives what was kept or nothing."""
+    entries = _cache_in(path.parent)
+    for key, value in _KEPT.items():
+        shutil.copy(path, entries._path("fuzz", key))
+        found = entries.get("fuzz", key)
+        if found is not None:
+            assert found == value, "the cache gives what nobody kept"
+            return ""
+    return "nothing"
+
+
 # --- all of them ---
 
 READERS = {
@@ -249,6 +289,7 @@ READERS = {
     "cpu": Reader("cpu.yaml", _cpus, (_read_cpu,)),
     "msr": Reader("msrs.txt", _msr_texts, (_read_cpu,)),
     "configuration": Reader("pyproject.toml", _settings, (_read_settings,)),
+    "cache": Reader("entry.json", _entries, (_read_entry,)),
     "state": Reader("state.json", _states, (_read_state,)),
 }
 
@@ -279,7 +320,9 @@ def _printed(found: Iterable[Diagnostic]) -> str:
     """The findings as text, which cannot command a terminal, and in one of the other formats."""
     findings = list(found)
     plain = render(findings, "full")
-    assert all(character.isprintable() or character == "\n" for character in plain), "an unprintable character is printed"
+    assert all(character.isprintable() or character == "\n" for character in plain), (
+        "an unprintable character is printed"
+    )
     format = FORMATS[len(plain) % len(FORMATS)]
     text = render(findings, format, color=True, root=Path.cwd())
     text.encode("utf-8")

@@ -29,7 +29,9 @@ def main() -> int:
     parser.add_argument("reader", choices=READERS, help="what reads the inputs")
     parser.add_argument("--count", type=int, default=100_000, metavar="N", help="how many inputs (default: 100000)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which inputs (default: 0)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all CPUs)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all CPUs)"
+    )
     saved = Path(gettempdir()) / "vmcsc-fuzz"
     parser.add_argument("--save", type=Path, default=saved, metavar="DIR", help=f"where failures go (default: {saved})")
     parser.add_argument("--show", type=int, metavar="INDEX", help="only print the input of this number")
@@ -63,7 +65,8 @@ def _report(arguments: argparse.Namespace, tally: Tally, elapsed: float) -> None
         for failure in alike[:3]:
             print(f"    {_saved(arguments, failure)}  {failure.detail if failure is alike[0] else ''}")
     print(
-        f"{arguments.reader}: {tally.count} inputs (seed {arguments.seed}) in {elapsed:.0f} s, {tally.silent} without findings; "
+        f"{arguments.reader}: {tally.count} inputs (seed {arguments.seed}) in {elapsed:.0f} s, "
+        f"{tally.silent} without findings; "
         f"worst time {tally.seconds[0]:.2f} s (input {tally.seconds[1]}), "
         f"worst memory {tally.megabytes[0]:.0f} MB (input {tally.megabytes[1]}), {len(tally.failures)} failures"
     )

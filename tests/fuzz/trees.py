@@ -15,7 +15,22 @@ MAX_SAMPLE = 1 << 17
 
 _ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 63, 64, 65, 0xFFFFFFFF, 1 << 64, 1 << 65, 10**39, 10**60, 1.5, float("inf")),
-    *("", " ", "x", "0x10", "0x" + "f" * 17, "1_0", "\u202e", "\x1b[31m", "a" * 2000, "\u00e4", "a.b", "../../x", "kind", "0"),
+    *(
+        "",
+        " ",
+        "x",
+        "0x10",
+        "0x" + "f" * 17,
+        "1_0",
+        "\u202e",
+        "\x1b[31m",
+        "a" * 2000,
+        "\u00e4",
+        "a.b",
+        "../../x",
+        "kind",
+        "0",
+    ),
     *([], {}, [[]], [None], [0], ["x"], {"": 0}, {"a": {"a": {}}}, "1 << 4096", "(" * 200, "not " * 200 + "1", "a b"),
 )
 
@@ -46,7 +61,9 @@ def mutated_data(data: bytes, random: Random) -> bytes | None:
         return json.dumps(value, indent=random.choice((None, 1)), ensure_ascii=random.random() < 0.5).encode(
             "utf-8", "surrogatepass"
         )
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=random.choice((None, False)))
+    text: str = yaml.safe_dump(
+        value, sort_keys=False, allow_unicode=True, default_flow_style=random.choice((None, False))
+    )
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -90,7 +107,9 @@ def _changed(value: Any, random: Random) -> Any:
             holder[key] = other[random.choice(list(other) if isinstance(other, dict) else range(len(other)))]
             return json.loads(_safe(value))  # no value stands inside itself
         case 4 if isinstance(holder, dict):
-            holder[random.choice(("x", "name", "kind", "extends", "<<", "=", "", "0x10", str(key) + "_"))] = holder.pop(key)
+            holder[random.choice(("x", "name", "kind", "extends", "<<", "=", "", "0x10", str(key) + "_"))] = holder.pop(
+                key
+            )
         case 5:
             other_key = random.choice(keys)
             holder[key], holder[other_key] = holder[other_key], holder[key]

@@ -67,9 +67,7 @@ def input_of(reader: str, seed: int, index: int, samples: list[bytes] | None = N
     return Mutator(samples or list(READERS[reader].samples()), Random(f"{reader} {seed} {index}")).input()
 
 
-def run(
-    reader: str, seed: int, count: int, workers: int, progress: Callable[[Tally], None] = lambda tally: None
-) -> Tally:
+def run(reader: str, seed: int, count: int, workers: int, progress: Callable[[Tally], object] = repr) -> Tally:
     """Run `count` inputs. Calls `progress` now and then."""
     context = multiprocessing.get_context("fork")
     database, samples = load(), list(READERS[reader].samples())
@@ -129,8 +127,9 @@ class _Worker:
         index, code = self.current.value, self.process.exitcode
         if code == 0:
             return range(0)
-        total.count += 1
-        total.failures.append(Failure(index, _death(code)))
+        if code != _FULL:
+            total.count += 1
+            total.failures.append(Failure(index, _death(code)))
         return range(index + 1, self.batch.stop)
 
 
@@ -140,7 +139,9 @@ def _death(code: int) -> str:
     return f"killed by signal {-code} (stalled for {_STALLED} s, or crashed)" if code < 0 else f"exited with {code}"
 
 
-def _work(connection: Connection, current: Any, reader: str, seed: int, batch: range, samples: Any, database: Any) -> None:
+def _work(
+    connection: Connection, current: Any, reader: str, seed: int, batch: range, samples: Any, database: Any
+) -> None:
     """The life of a worker: input by input, with a report now and then."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""`state guest NAME { ... }` and `state host NAME { ... }`: what a policy takes, changes and asks for, and what is wrong."""
+"""`state guest NAME { ... }` and `state host NAME { ... }`: what a policy takes and changes, and what is wrong."""
 
 from __future__ import annotations
 

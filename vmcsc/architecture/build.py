@@ -212,9 +212,7 @@ def function(raw: _Raw) -> model.Function:
 
 
 def area(raw: _Raw) -> model.Area:
-    return model.Area(
-        raw["name"], str(raw["address"]), str(raw["count"]), raw["size"], raw["layout"], raw["summary"]
-    )
+    return model.Area(raw["name"], str(raw["address"]), str(raw["count"]), raw["size"], raw["layout"], raw["summary"])
 
 
 def state(raw: _Raw) -> model.StateBits:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from vmcsc.architecture import model
 from vmcsc.cache import Cache
+from vmcsc.records import dataclass
 from vmcsc.source import Span
 
 
@@ -76,9 +76,13 @@ class Database:
         return found
 
     @cached_property
-    def conditional_fields(self) -> tuple[model.Field, ...]:
-        """The fields that some processors do not have."""
-        return tuple(field for field in self.fields.values() if field.exists is not None)
+    def conditional_fields(self) -> tuple[tuple[model.Field, ...], ...]:
+        """The fields that some processors do not have, those that exist under one condition together."""
+        grouped: dict[tuple[str, bool], list[model.Field]] = {}
+        for field in self.fields.values():
+            if field.exists is not None:
+                grouped.setdefault((field.exists, field.status == "internal"), []).append(field)
+        return tuple(tuple(fields) for fields in grouped.values())
 
     @cached_property
     def msr_by_index(self) -> Mapping[int, model.Msr]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from vmcsc.architecture.model import Rule
 from vmcsc.architecture.reader import SpecDocument, read_document, spec_files
 from vmcsc.cache import Cache
 from vmcsc.diagnostic import Diagnostics, Label
+from vmcsc.records import dataclass, field
 from vmcsc.resources import SPECS
 
 _LISTS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
@@ -154,9 +154,7 @@ def _collect_controls(document: SpecDocument, collected: _Collected, diagnostics
             controls[raw["name"]] = build.control(raw, word)
 
 
-def _is_new(
-    kind: str, name: str, known: bool, place: Place, collected: _Collected, diagnostics: Diagnostics
-) -> bool:
+def _is_new(kind: str, name: str, known: bool, place: Place, collected: _Collected, diagnostics: Diagnostics) -> bool:
     if not known:
         collected.origins[kind, name] = place
         return True

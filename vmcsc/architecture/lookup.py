@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from vmcsc import codes
 from vmcsc.architecture import model
 from vmcsc.architecture.database import Database
+from vmcsc.records import dataclass
 
 KINDS = (
     "control",
@@ -88,9 +88,12 @@ def number_of(word: str) -> int | None:
     return int(match["hex"] or match["suffixed"], 16)
 
 
+_OTHERS = re.compile(r"[\W_]+")
+
+
 def plain(name: str) -> str:
     """What of a name matters for look-up: its letters and digits."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    return _OTHERS.sub("", name.casefold())
 
 
 def _numbered(database: Database, number: int) -> Iterator[Meaning]:

@@ -6,8 +6,9 @@ Expressions (`exists`, `when`, `require`) are kept as text here; `vmcsc.expressi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+from vmcsc.records import dataclass
 
 NATURAL = "natural"
 
@@ -303,8 +304,8 @@ class Rule:
     """A check of VM entry. `when` (None: always) and `require` are expressions; `outcome` what a violation causes.
 
     `entry` is the id as the file has it: a rule written once for many things (`gseg-{segment}-s`) is a `Rule` for each
-    of them, and they share a code. `other_outcomes` are those that some processors have instead. `each` is (name, area) where the rule holds for each
-    element of an area of memory.
+    of them, and they share a code. `other_outcomes` are those that some processors have instead. `each` is (name, area)
+    where the rule holds for each element of an area of memory.
     """
 
     id: str

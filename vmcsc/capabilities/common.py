@@ -7,7 +7,6 @@ decides it: where one lacks a feature, it is not common.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import reduce
 
 from vmcsc.architecture.database import Database
@@ -25,6 +24,7 @@ from vmcsc.capabilities.settings import (
 )
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass, replace
 
 
 @dataclass(frozen=True)

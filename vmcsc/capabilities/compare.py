@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vmcsc.architecture.database import Database
@@ -22,6 +21,7 @@ from vmcsc.capabilities.settings import (
 )
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 
 FACTS = "processor"
 """The section of what is not in an MSR, as in a CPU file."""

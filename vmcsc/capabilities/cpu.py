@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
@@ -14,6 +13,7 @@ from vmcsc.expression.bind import bind_condition
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.scope import Scope
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 

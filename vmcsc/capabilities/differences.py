@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from vmcsc import codes
 from vmcsc.architecture.model import Msr
 from vmcsc.diagnostic import Diagnostics, Label
+from vmcsc.records import dataclass
 from vmcsc.source import Span
 
 MAX_GROUPS = 4

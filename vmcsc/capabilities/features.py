@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from vmcsc import codes
@@ -19,6 +18,7 @@ from vmcsc.architecture.model import Bits, Control, Msr
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readings import FIXED_0, FIXED_1, FREE, Ignored, Readings, lines
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span
 from vmcsc.yamlnodes import YamlDocument
 

@@ -26,7 +26,8 @@ def keep_cpu(cpu: Cpu, source: Source, name: str, database: Database) -> None:
     if database.cache is None:
         return
     msrs, facts = (
-        {key: (value.width, value.bits, value.known) for key, value in values.items()} for values in (cpu.msrs, cpu.facts)
+        {key: (value.width, value.bits, value.known) for key, value in values.items()}
+        for values in (cpu.msrs, cpu.facts)
     )
     plain = {"name": cpu.name, "title": cpu.title, "msrs": msrs, "facts": facts, "origins": dict(cpu.origins)}
     database.cache.put(_KIND, _key(source, name, database), plain)

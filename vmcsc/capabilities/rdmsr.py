@@ -8,13 +8,13 @@ A line is an MSR (its index or name) and its value, perhaps with the logical pro
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.architecture.model import Msr
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.differences import Reading, agreed
 from vmcsc.capabilities.readings import Ignored, Readings, lines, whole
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span
 
 MAX_LINE = 400

@@ -93,7 +93,9 @@ def parse_cpu(source: Source, name: str, database: Database, diagnostics: Diagno
 def _parse(source: Source, name: str, readings: Readings) -> Cpu | None:
     """No form is a guess: each has something that the others cannot have."""
     if source.text.count("\n") > MAX_LINES:
-        readings.diagnostics.report(codes.CPU_UNREADABLE, f"the text has more than {MAX_LINES} lines", Span(source, 0, 0))
+        readings.diagnostics.report(
+            codes.CPU_UNREADABLE, f"the text has more than {MAX_LINES} lines", Span(source, 0, 0)
+        )
         return None
     text = source.text.lstrip()
     if text.startswith("<"):

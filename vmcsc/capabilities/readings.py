@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from vmcsc import codes
@@ -12,6 +11,7 @@ from vmcsc.architecture.model import ControlWord, Msr
 from vmcsc.capabilities.cpu import Capabilities, Cpu
 from vmcsc.diagnostic import Diagnostics, Label, Severity
 from vmcsc.expression.value import Value, known
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span
 
 MAX_SUGGESTIONS = 50

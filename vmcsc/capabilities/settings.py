@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from vmcsc.architecture.database import Database
@@ -11,6 +10,7 @@ from vmcsc.architecture.lookup import bits_of
 from vmcsc.architecture.model import Bits, ControlWord, Fact, Layout, Msr
 from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 
 
 class AllowedSetting(Enum):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
@@ -17,6 +16,7 @@ from vmcsc.architecture.model import Bits, Control, ControlWord, Msr
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readings import FIXED_0, FIXED_1, FREE, Ignored, Readings, lines, whole
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 
 MAX_LINE = 400

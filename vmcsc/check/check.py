@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.check.compiled import evaluator
 from vmcsc.check.evaluate import RuleResult, Status
-from vmcsc.check.explain import reasons, unknown_inputs
+from vmcsc.check.explain import reasons
 from vmcsc.check.memory import Memory
+from vmcsc.check.missing import missing_of, text_of
 from vmcsc.check.state import State
 from vmcsc.check.verdict import Verdict, verdict
 from vmcsc.diagnostic import Code, Diagnostic, Severity
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 from vmcsc.source import Span
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The verdict, the result of each rule, and the violated ones as findings."""
+    """The result of each rule, the violated ones as findings, and what follows from all of them."""
 
-    verdict: Verdict
     results: tuple[RuleResult, ...]
     findings: tuple[Diagnostic, ...]
     state: State
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        return verdict(self.state.database, self.results)
 
     def of(self, status: Status) -> tuple[RuleResult, ...]:
         return tuple(result for result in self.results if result.status is status)
@@ -38,7 +43,7 @@ class Checked:
 
     def missing(self, result: RuleResult) -> list[str]:
         """What would decide an undetermined rule."""
-        return unknown_inputs(result, self.state)
+        return [text_of(one) for one in missing_of(result, self.state)]
 
 
 def check_fields(
@@ -57,7 +62,7 @@ def check_fields(
     results = evaluator(database).results(state)
     places = spans or {}
     findings = tuple(_finding(r, state, places) for r in results if r.status is Status.VIOLATED)
-    return Checked(verdict(database, results), results, findings, state)
+    return Checked(results, findings, state)
 
 
 def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Diagnostic:
@@ -70,7 +75,9 @@ def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Dia
     read = [leaf.key[1] for leaf in result.bound.leaves() if leaf.key[0] == "field"]
     span = next((spans[str(name)] for name in read if str(name) in spans), None)
     code = Code(rule.code, rule.id, Severity.ERROR)
-    message = f"{rule.id}{where}: {rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"
+    message = (
+        f"{rule.id}{where}: {rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"
+    )
     return Diagnostic(code.id, code.severity, message, span, (), notes, rule.hint)
 
 

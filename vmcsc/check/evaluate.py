@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.rules import BoundArea, BoundRule
 from vmcsc.expression.stored import bound_rules
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 
 MAX_ELEMENTS = 4096
 """How many elements of an area are looked at; what lies beyond is undetermined."""

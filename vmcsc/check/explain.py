@@ -12,21 +12,9 @@ from vmcsc.expression.evaluate import evaluate
 
 
 def reasons(result: RuleResult, state: State) -> list[str]:
-    """One line for each part that is false, and one for what each of them read.
-
-    For an undetermined rule: the parts that are unknown.
-    """
+    """One line for each part that is false, with what it read."""
     wanted = result.bound.require
     return list(dict.fromkeys(_false_parts(wanted, state, expected=True)))
-
-
-def unknown_inputs(result: RuleResult, state: State) -> list[str]:
-    """What would have to be known to decide an undetermined rule, in the terms of the language."""
-    found = []
-    for leaf in result.bound.leaves():
-        if not state.read(leaf).is_known:
-            found.append(emit_text(leaf))
-    return list(dict.fromkeys(found))
 
 
 def _false_parts(node: nodes.Node, state: State, *, expected: bool) -> Iterator[str]:

@@ -1,23 +1,24 @@
 """The rules as the text of one Python function over plain ints, made of bound expressions and nothing else.
 
-The function is `check(f, c, s, r, p, w, m, late, unknown)`: `f`, `c` and `s` are the values of the fields, of what is asked of
-the CPU and of the processor's state, in the order of `Inputs`. It sets `r[i]`, not applicable so far, to `p[i]` where
-rule `i` is passed, and to `w(i, None)` where it is violated (`w(i, n)`: by element `n`). `m(address, width)` reads
-memory and raises `Unknown` where it cannot; `late(i)` is called for a rule that is to be looked at in another way.
-Where something is `unknown` it returns, for each rule, the values of all that the rule reads besides memory.
+The function is `check(f, c, s, r, p, w, m, late, unknown)`: `f`, `c` and `s` are the values of the fields, of what is
+asked of the CPU and of the processor's state, in the order of `Inputs`. It sets `r[i]`, not applicable so far, to
+`p[i]` where rule `i` is passed, and to `w(i, None)` where it is violated (`w(i, n)`: by element `n`). `m(address,
+width)` reads memory and raises `Unknown` where it cannot; `late(i)` is called for a rule that is to be looked at in
+another way. Where something is `unknown` it returns, for each rule, the values of all that the rule reads besides
+memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from vmcsc.architecture.database import Database
 from vmcsc.check.evaluate import MAX_ELEMENTS
 from vmcsc.expression import nodes
 from vmcsc.expression.emit_python import bits_of, emit_python
 from vmcsc.expression.rules import BoundArea, BoundRule
+from vmcsc.records import dataclass
 
 MAX_DEPTH, MAX_NODES = 40, 2000
 """Python's compiler bounds how deep parentheses nest, and a huge rule is no faster as code."""
@@ -70,7 +71,13 @@ def generate(rules: Sequence[BoundRule], database: Database) -> tuple[str, Input
         if names:
             head.append(f"    ({''.join(f'{letter}{index}, ' for index in range(len(names)))}) = {letter}")
     lines = [*head, *(f"    x{number} = {one}" for number, one in enumerate(text.shared)), *body]
-    lines += ["    if unknown:", "        return (", *(f"            {one}," for one in read), "        )", "    return ()"]
+    lines += [
+        "    if unknown:",
+        "        return (",
+        *(f"            {one}," for one in read),
+        "        )",
+        "    return ()",
+    ]
     return "\n".join(lines) + "\n", text.inputs
 
 
@@ -160,4 +167,3 @@ class _Text:
 
 def _always(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Constant) and node.value == 1
-

@@ -13,7 +13,7 @@ from vmcsc.expression import nodes
 from vmcsc.expression.rules import BoundRule
 
 Input = tuple[str, str]
-"""Something that a caller of `check` gives: `("field", NAME)`, `("msr", NAME)`, `("cpu", NAME)`, `("processor", NAME)`."""
+"""Something that a caller of `check` gives: `("field", NAME)`, and so for an `msr`, the `cpu` and the `processor`."""
 
 MEMORY: Input = ("memory", "")
 """All of memory: which part of it a rule reads hangs on the values of fields."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 from vmcsc import codes
@@ -16,6 +15,7 @@ from vmcsc.check.missing import CPU, MSR, missing_of, text_of
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Label
 from vmcsc.expression import nodes
 from vmcsc.expression.value import Value
+from vmcsc.records import replace
 from vmcsc.resolve.rules import control_rules
 from vmcsc.source import Span
 from vmcsc.vmcs import Vmcs
@@ -68,7 +68,7 @@ def _fields_read(database: Database) -> frozenset[str]:
 
 
 def report_undetermined(checked: Checked, vmcs: Vmcs, diagnostics: Diagnostics) -> None:
-    """Report the rules that only lack something about the processor; what else is missing is not the policy's to say."""
+    """Report rules that only lack something about the processor; what else is missing is not the policy's to say."""
     open_rules = []
     lacking: dict[str, None] = {}
     for result in checked.of(Status.UNDETERMINED):

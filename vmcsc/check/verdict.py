@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Stage
 from vmcsc.check.evaluate import RuleResult, Status
+from vmcsc.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, BinaryIO
 
@@ -19,6 +18,7 @@ from vmcsc.capabilities.readings import Readings, whole
 from vmcsc.check.memory import Memory
 from vmcsc.diagnostic import Code, Diagnostics, Label
 from vmcsc.expression.value import Value, known
+from vmcsc.records import dataclass, field, replace
 from vmcsc.source import MAX_BYTES, Source, Span, source_of_bytes
 from vmcsc.yamlnodes import YamlDocument, YamlError, read_yaml
 

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol, cast
+
+TYPE_CHECKING = False  # as in the package: `typing` is not imported before a command needs it
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Protocol
+
+    class _Command(Protocol):
+        def run(self, argv: Sequence[str]) -> int: ...
+
 
 COMMANDS = {
     "check": "compile policies and say what is wrong with them",
@@ -31,10 +38,6 @@ _OPTIONS = ("-h", "--help", "--version")
 WRONG_USE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-
-
-class _Command(Protocol):
-    def run(self, argv: Sequence[str]) -> int: ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +69,12 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     if first not in COMMANDS:
         return _no_command(first)
+    if first == "check":
+        from vmcsc.cli.seen import replay
+
+        code = replay(rest)
+        if code is not None:
+            return code
     try:
         return _command(first).run(rest)
     except SystemExit as exit:  # argparse after --help or an error
@@ -75,7 +84,8 @@ def _dispatch(argv: list[str]) -> int:
 def _command(name: str) -> _Command:
     from importlib import import_module
 
-    return cast(_Command, import_module(f"vmcsc.cli.{name}"))
+    command: Any = import_module(f"vmcsc.cli.{name}")
+    return command  # type: ignore[no-any-return]
 
 
 def _help() -> str:
@@ -90,6 +100,7 @@ def _help() -> str:
         "environment:\n"
         "  NO_COLOR, FORCE_COLOR  never or always use colours; --color wins\n"
         "  VMCSC_CONFIG           the settings, instead of the nearest vmcsc.toml\n"
+        "  VMCSC_CACHE            0: keep nothing in $XDG_CACHE_HOME/vmcsc or ~/.cache/vmcsc\n"
         "  VMCSC_TRACEBACK        1: show where an internal error happened\n\n"
         "example:\n  vmcsc check kvm-classic --cpu ice_lake_i7_1065g7\n"
     )

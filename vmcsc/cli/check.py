@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
-from vmcsc.cli.findings import counted, distinct, exit_code, print_failure, print_findings, summary
+from vmcsc.cli.findings import counted, distinct, exit_code, findings_text, print_failure, summary
 from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_cpus, add_format, add_specs, add_strictness
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
 from vmcsc.cli.project import open_project
+from vmcsc.cli.seen import remember
 from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
@@ -16,6 +18,7 @@ from vmcsc.report import FORMATS
 
 
 def run(argv: Sequence[str]) -> int:
+    started = time.time()
     arguments = (chosen := parser()).parse_intermixed_args(argv)
     if not arguments.policies and not arguments.state:
         chosen.error("name a policy, or a VMCS with --state")
@@ -31,14 +34,16 @@ def run(argv: Sequence[str]) -> int:
         return check_states(arguments, project)
     named = NamedPolicies(project.database)
     diagnostics = Diagnostics(found=list(project.findings))
+    results = []
     for name in arguments.policies:
         source = named.find(name, diagnostics)
-        if source is not None:
-            result = project.compile(source, arguments.cpu, strict=arguments.strict)
+        result = None if source is None else project.compile(source, arguments.cpu, strict=arguments.strict)
+        results.append(result)
+        if result is not None:
             diagnostics.extend(result.diagnostics)
             diagnostics.suppressed += result.suppressed
     found = distinct(diagnostics)
-    print_findings(
+    output = findings_text(
         found,
         sys.stdout,
         format=arguments.format,
@@ -46,8 +51,12 @@ def run(argv: Sequence[str]) -> int:
         suppressed=diagnostics.suppressed,
         database=project.database,
     )
-    put(f"{counted(len(arguments.policies), 'policy')}, {summary(found)}\n", sys.stderr)
-    return exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
+    counts = f"{counted(len(arguments.policies), 'policy')}, {summary(found)}\n"
+    code = exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
+    put(output, sys.stdout)
+    put(counts, sys.stderr)
+    remember(argv, arguments, project, results, (output, counts, code), started)
+    return code
 
 
 def parser() -> Parser:

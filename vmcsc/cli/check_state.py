@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from vmcsc.cli.policies import read_standard_input
 from vmcsc.cli.project import Project
 from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.records import replace
 from vmcsc.report import TEXTS
 from vmcsc.report.cells import visible
 from vmcsc.report.json import VERSION, as_json

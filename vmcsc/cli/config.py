@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span, UnreadableText, read_source
 
 VARIABLE = "VMCSC_CONFIG"

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -27,6 +26,7 @@ from vmcsc.capabilities.settings import (
 from vmcsc.cli.cpus import read_cpus
 from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass
 from vmcsc.report.cells import visible
 from vmcsc.report.style import paint
 

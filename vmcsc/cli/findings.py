@@ -48,8 +48,22 @@ def print_findings(
     database: Database | None = None,
 ) -> None:
     """Print to `stream`; `color` is the value of --color, and `database` says what the codes mean."""
+    text = findings_text(diagnostics, stream, format=format, color=color, suppressed=suppressed, database=database)
+    put(text, stream)
+
+
+def findings_text(
+    diagnostics: Sequence[Diagnostic],
+    stream: TextIO | None,
+    *,
+    format: str = "full",
+    color: str = "auto",
+    suppressed: int = 0,
+    database: Database | None = None,
+) -> str:
+    """What `print_findings` prints."""
     for_people = format in TEXTS
-    text = render(
+    return render(
         diagnostics,
         format,
         use_color(color, stream),
@@ -57,7 +71,6 @@ def print_findings(
         texts=None if for_people or database is None else code_texts(database),
         root=None if for_people else project_root(),
     )
-    put(text, stream)
 
 
 def code_texts(database: Database) -> dict[str, CodeText]:

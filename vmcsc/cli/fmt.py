@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vmcsc import codes
@@ -15,6 +14,7 @@ from vmcsc.cli.parser import Parser, add_color, add_format
 from vmcsc.cli.policies import SUFFIX, read_standard_input
 from vmcsc.cli.terminal import put, put_exactly, use_color
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.records import dataclass
 from vmcsc.report import FORMATS
 from vmcsc.report.cells import visible
 from vmcsc.source import Source, UnreadableText, read_source

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +17,7 @@ from vmcsc.check.verdict import Verdict, verdict
 from vmcsc.check.vmcs_file import WrittenVmcs
 from vmcsc.check.words import outcome_json, verdict_text
 from vmcsc.cli.findings import code_texts, counted
+from vmcsc.records import dataclass
 from vmcsc.report.json import as_json
 
 MAX_NAMED = 12

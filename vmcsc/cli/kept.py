@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from vmcsc.cache import Cache
 
@@ -14,4 +15,9 @@ def user_cache() -> Cache | None:
     base, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
     if not os.path.isabs(base):  # as the XDG base directory specification has it
         base = os.path.join(home, ".cache") if os.path.isabs(home) else ""
-    return Cache(os.path.join(base, "vmcsc")) if base else None
+    return _cache(os.path.join(base, "vmcsc")) if base else None
+
+
+@lru_cache(maxsize=1)
+def _cache(folder: str) -> Cache:
+    return Cache(folder)

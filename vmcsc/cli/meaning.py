@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vmcsc.architecture import model
@@ -17,6 +16,7 @@ from vmcsc.check.words import outcomes_of
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes
 from vmcsc.expression.rules import bind_rule
+from vmcsc.records import dataclass
 
 Labelled = tuple[str, str | list[str]]
 

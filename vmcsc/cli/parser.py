@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import groupby
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from vmcsc.cli.terminal import put
 from vmcsc.report.cells import visible
 
 _UNRECOGNIZED = "unrecognized arguments: "
@@ -59,6 +61,10 @@ class Parser(argparse.ArgumentParser):
         """Print the usage and what is wrong, with the option that may have been meant, and exit."""
         hint = self._meant(message.removeprefix(_UNRECOGNIZED)) if message.startswith(_UNRECOGNIZED) else ""
         self.exit(2, f"{self.format_usage()}{self.prog}: error: {visible(message)}{hint}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As in argparse, which though takes a full disk for success."""
+        put(message, file or sys.stderr)
 
     def _meant(self, unrecognized: str) -> str:
         given = unrecognized.strip().partition(" ")[0].partition("=")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vmcsc import codes
@@ -18,14 +17,15 @@ from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.ignore import known_codes, why_not_ignored
 from vmcsc.pipeline import Result, compile, load
-from vmcsc.source import Source
+from vmcsc.records import dataclass
+from vmcsc.source import Source, Span
 
 
 @dataclass(frozen=True)
 class Project:
     """The specs, and what the configuration says of compiling: default CPUs, search folders, ignored codes.
 
-    `findings` are what there is to say of the default CPUs.
+    `findings` are what there is to say of the default CPUs, `cpu_names` what they were read by.
     """
 
     database: Database
@@ -33,6 +33,7 @@ class Project:
     search: Sequence[Path] = ()
     ignore: frozenset[str] = frozenset()
     findings: Sequence[Diagnostic] = ()
+    cpu_names: Sequence[str] = ()
 
     def compile(self, source: str | Path | Source, cpus: Sequence[str] = (), *, strict: bool = False) -> Result:
         """As `vmcsc.compile`, for the CPUs of the command line if there are any."""
@@ -58,11 +59,12 @@ def open_project(arguments: argparse.Namespace, *, with_cpus: bool = False) -> P
     search = folders_of(config, "search", diagnostics)
     refuse(diagnostics)
     database = load(*folders, cache=user_cache())
-    cpus = _cpus(config, database, diagnostics) if with_cpus else []
+    names = _cpu_names(config, database) if with_cpus else {}
+    cpus = [read_cpu(name, database, diagnostics, span) for name, span in names.items()]
     ignore = ignored_codes(config, database, diagnostics)
     refuse(diagnostics)
     kept = tuple(finding for finding in diagnostics if finding.code not in ignore)
-    return Project(database, cpus, search, ignore, kept)
+    return Project(database, [cpu for cpu in cpus if cpu is not None], search, ignore, kept, tuple(names))
 
 
 def refuse(diagnostics: Diagnostics) -> None:
@@ -83,16 +85,13 @@ def folders_of(config: Config, key: str, diagnostics: Diagnostics) -> list[Path]
     return found
 
 
-def _cpus(config: Config, database: Database, diagnostics: Diagnostics) -> list[Cpu]:
-    """The default CPUs: names, and files by their paths."""
+def _cpu_names(config: Config, database: Database) -> dict[str, Span]:
+    """The default CPUs, names and paths as seen from here, and where each is written."""
     shipped = shipped_cpus(database)
-    found = []
+    found: dict[str, Span] = {}
     for setting in config.get("cpus"):
         is_path = setting.text not in shipped and ("/" in setting.text or "." in setting.text)
-        name = str(config.path(setting)) if is_path else setting.text
-        cpu = read_cpu(name, database, diagnostics, setting.span)
-        if cpu is not None:
-            found.append(cpu)
+        found.setdefault(str(config.path(setting)) if is_path else setting.text, setting.span)
     return found
 
 

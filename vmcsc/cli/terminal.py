@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TextIO
 
 from vmcsc.report.cells import visible_lines
@@ -22,7 +21,11 @@ def use_color(choice: str, stream: TextIO | None) -> bool:
 
 def columns(stream: TextIO | None) -> int | None:
     """The width of the terminal that `stream` is, None where it is none: there nothing is wrapped."""
-    return max(40, shutil.get_terminal_size().columns) if is_terminal(stream) else None
+    if not is_terminal(stream):
+        return None
+    import shutil  # this loads three libraries of compression
+
+    return max(40, shutil.get_terminal_size().columns)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

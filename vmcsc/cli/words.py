@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 
 from vmcsc.capabilities.readers import KVM, LIVE
+from vmcsc.records import dataclass
 from vmcsc.resources import SPECS
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 
 from vmcsc import codes
@@ -17,6 +16,7 @@ from vmcsc.expression import nodes
 from vmcsc.expression.calls import MAX_NAME, Calls
 from vmcsc.expression.literals import WIDTHS, Bound, Literal, bits_text, number_text
 from vmcsc.expression.scope import Scope, Unresolved
+from vmcsc.records import replace
 from vmcsc.source import Span
 from vmcsc.syntax import tree
 

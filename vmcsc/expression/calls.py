@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes
 from vmcsc.expression.literals import WIDTHS, Bound, Literal
 from vmcsc.expression.scope import Scope, Unresolved
+from vmcsc.records import replace
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
 from vmcsc.syntax.parser import parse_expression

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vmcsc.expression import nodes
+from vmcsc.records import dataclass
 from vmcsc.source import Span
 
 WIDTHS: Mapping[str, int] = {"u1": 1, "u8": 8, "u16": 16, "u32": 32, "u64": 64}

@@ -6,9 +6,9 @@ Every node is `width` bits wide and wraps at its width; operands of one operator
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from vmcsc.architecture.model import Area, Control, ControlWord, Fact, Field, Msr, StateBits
+from vmcsc.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Area, Rule
@@ -11,6 +10,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes
 from vmcsc.expression.bind import bind, bind_condition
 from vmcsc.expression.scope import Scope
+from vmcsc.records import dataclass
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 
@@ -55,7 +55,9 @@ def rule_scope(database: Database, rule: Rule) -> Scope:
 def bind_rules(database: Database, diagnostics: Diagnostics) -> tuple[BoundRule, ...]:
     """All rules of the specs in their order. Those that do not bind are reported and left out."""
     areas = {name: bind_area(area, database, diagnostics) for name, area in database.areas.items()}
-    bound = (_bound(rule, database, areas.get(rule.each[1]) if rule.each else None, diagnostics) for rule in database.rules)
+    bound = (
+        _bound(rule, database, areas.get(rule.each[1]) if rule.each else None, diagnostics) for rule in database.rules
+    )
     return tuple(rule for rule in bound if rule is not None)
 
 

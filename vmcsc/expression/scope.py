@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Area, Bits, Control, Field, Layout
 from vmcsc.diagnostic import Code
 from vmcsc.expression import nodes
+from vmcsc.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Scope:
 
     `controls`: whether the settings of controls may be read (rules may, policies may not). `parameters`: the width of
     each. `state`: whether fields, memory and the processor's state may be read. `element`: the element of an area that
-    a rule is about, by the name it gives it. `bound`: names that stand for expressions already bound. `operands`: what else may be read (an error code), by name with width and bits. `later`: parameters that are
-    declared somewhere, perhaps further down. `broken`: names whose declaration is wrong, and reported.
+    a rule is about, by the name it gives it. `bound`: names that stand for expressions already bound. `operands`: what
+    else may be read (an error code), by name with width and bits. `later`: parameters that are declared somewhere,
+    perhaps further down. `broken`: names whose declaration is wrong, and reported.
     """
 
     database: Database

@@ -5,10 +5,12 @@ Logic is Kleene's: `false and unknown` is false. A truth value is a value one bi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+
+from vmcsc.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Value:
     """`width` bits, of which those in `known` are as in `bits`; the others are 0 in `bits` and unknown."""
 
@@ -16,9 +18,11 @@ class Value:
     bits: int
     known: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "known", self.known & self.mask)
-        object.__setattr__(self, "bits", self.bits & self.known)
+    def __init__(self, width: int, bits: int, known: int) -> None:
+        known &= (1 << width) - 1
+        _set_width(self, width)
+        _set_bits(self, bits & known)
+        _set_known(self, known)
 
     @property
     def mask(self) -> int:
@@ -62,6 +66,12 @@ class Value:
         if self.is_known:
             return f"{self.bits:#x}" if self.width > 1 else str(self.bits)
         return "unknown" if not self.known else f"{self.bits:#x} (known: {self.known:#x})"
+
+
+# As fast as a frozen object can be made: there are hundreds of values for each processor.
+_set_width: Callable[[Value, int], None] = Value.__dict__["width"].__set__
+_set_bits: Callable[[Value, int], None] = Value.__dict__["bits"].__set__
+_set_known: Callable[[Value, int], None] = Value.__dict__["known"].__set__
 
 
 def known(width: int, bits: int) -> Value:
@@ -161,7 +171,7 @@ def fits(a: Value, lowest: int, highest: int) -> Value:
 
 
 def sign_extended(a: Value, lowest: int, highest: int) -> Value:
-    """Whether the bits of `a` from a limit less 1 up are all alike; true where there is but one. Limits as in `fits`."""
+    """Whether the bits of `a` from a limit less 1 up are all alike; true where there is but one."""
     certain = {_alike(a, limit) for limit in (lowest, highest)}
     return certain.pop() if len(certain) == 1 else MAYBE
 

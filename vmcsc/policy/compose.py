@@ -7,7 +7,6 @@ everything inherited about that control or field. Under a condition it takes tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.nodes import Constant, Invert, Node, Operation
 from vmcsc.policy.model import NEGATIVE, POSITIVE, STRONG, Assignment, Painting, Stance, TakenState
+from vmcsc.records import dataclass, replace
 from vmcsc.source import Span
 
 _NEVER = Constant(1, 0)

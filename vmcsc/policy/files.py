@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.policy.suggest import MAX_LENGTH
+from vmcsc.records import dataclass, field, replace
 from vmcsc.source import Source, Span, UnreadableText, read_source
 from vmcsc.syntax import tree
 from vmcsc.syntax.parser import parse_policy_file

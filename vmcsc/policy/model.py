@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from vmcsc.architecture.model import Bitmap, Control, Field
 from vmcsc.expression.nodes import Node
 from vmcsc.policy.states import State
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 from vmcsc.syntax import tree
 

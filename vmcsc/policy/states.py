@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.expression import nodes
 from vmcsc.expression.bind import bind, bind_condition
 from vmcsc.expression.scope import Scope
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 from vmcsc.syntax.parser import parse_expression
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
@@ -11,6 +10,7 @@ from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.nodes import Constant, Invert, Node, Operation
 from vmcsc.policy.compose import Override, any_of, survivors
 from vmcsc.policy.model import Assignment, Stance, TakenState
+from vmcsc.records import replace
 
 _ALWAYS = Constant(1, 1)
 

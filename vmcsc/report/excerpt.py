@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from vmcsc.records import dataclass
 from vmcsc.report.cells import cells, visible, width
 from vmcsc.report.style import paint
 from vmcsc.source import Source, Span

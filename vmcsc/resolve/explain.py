@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.architecture.model import Control
 from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.diagnostic import Code, Diagnostics, Label, Severity
 from vmcsc.policy.model import Stance
+from vmcsc.records import dataclass, field
 from vmcsc.resolve.evidence import bit_of
 from vmcsc.resolve.rules import ControlRule
 from vmcsc.resolve.wishes import WordWishes

@@ -32,7 +32,8 @@ def resolve_fields(
         assigned = _assigned(assignments, read, diagnostics)
         if assigned is not None:
             values[name] = FieldValue(database.fields[name], assigned)
-    absent = frozenset(f.name for f in database.conditional_fields if capabilities.has_field(f) is False)
+    lacking = (alike for alike in database.conditional_fields if capabilities.has_field(alike[0]) is False)
+    absent = frozenset(field.name for alike in lacking for field in alike)
     _report_absent(policy, values, absent, diagnostics)
     present = sorted((v for name, v in values.items() if name not in absent), key=lambda v: v.field.encoding)
     return {v.field.name: v for v in present}, pages, absent

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
@@ -19,6 +18,7 @@ from vmcsc.expression.bind import bind_condition
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.scope import Scope
 from vmcsc.expression.value import Value, truth
+from vmcsc.records import dataclass
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 

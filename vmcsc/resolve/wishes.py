@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics, Label
 from vmcsc.expression.evaluate import Reader, evaluate
 from vmcsc.expression.nodes import Node
 from vmcsc.policy.model import POSITIVE, Stance
+from vmcsc.records import dataclass, field
 
 _MASKS = {"require": "required", "prefer": "preferred", "forbid": "forbidden", "avoid": "avoided", "allow": "allowed"}
 
@@ -54,6 +54,9 @@ def weigh(
     for stance in stances:
         grouped.setdefault(stance.control.path, []).append(stance)
     for about in grouped.values():
+        if len(about) == 1 and about[0].condition is None:  # most of them, and there may be many processors
+            wishes[about[0].control.word].set(about[0])
+            continue
         held = [(stance, holds(stance.condition, read)) for stance in about]
         certain = [stance for stance, whether in held if whether]
         possible = [stance for stance, whether in held if whether is None]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Control, ControlWord
 from vmcsc.capabilities.cpu import Allowed, Capabilities
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
+from vmcsc.records import dataclass, field
 from vmcsc.resolve.rules import ControlRule, control_rules, violated
 from vmcsc.resolve.wishes import WordWishes
 
@@ -63,6 +64,21 @@ class _Step(Enum):
     SETTLED = "no rule demands anything"
 
 
+MAX_SETTINGS = 10_000
+"""Settings of all controls for which it is kept whether they violate a rule."""
+
+
+@lru_cache(maxsize=8)
+def _known_settings(database: Database) -> tuple[list[tuple[str, int]], dict[tuple[tuple[int, int], ...], bool]]:
+    """The bits of each word that rules between controls look at, and whether settings of them violate nothing."""
+    masks: dict[str, int] = {}
+    for rule in control_rules(database):
+        for control in rule.controls:
+            for one in (control, *database.activators(database.words[control.word])):
+                masks[one.word] = masks.get(one.word, 0) | one.mask
+    return list(masks.items()), {}
+
+
 class _Settling:
     def __init__(self, database: Database, allowed_of: AllowedOf, wishes: Mapping[str, WordWishes]) -> None:
         self._db = database
@@ -75,6 +91,9 @@ class _Settling:
 
     def settle(self) -> SettledWords:
         rules = control_rules(self._db)
+        if self._violates_nothing(rules):
+            self._silence_inactive()
+            return self.result
         while (stopped := self._step(rules)) is _Step.GAVE_WAY:  # each control gives way at most once, so this ends
             pass
         if stopped is _Step.OPEN:
@@ -87,6 +106,17 @@ class _Settling:
                 self.result.undecided.append((rule, candidates))
         self._silence_inactive()
         return self.result
+
+    def _violates_nothing(self, rules: Sequence[ControlRule]) -> bool:
+        """Whether it is certain that no rule is violated. Many processors come to the same settings."""
+        masks, answers = _known_settings(self._db)
+        words = self.result.words
+        key = tuple((words[name].value.bits & mask, words[name].value.known & mask) for name, mask in masks)
+        if key not in answers:
+            if len(answers) >= MAX_SETTINGS:
+                answers.clear()
+            answers[key] = all(violated(rule, self.setting) is False for rule in rules)
+        return answers[key]
 
     def setting(self, control: Control) -> bool | None:
         """The setting in force, three-valued."""

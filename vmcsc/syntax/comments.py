@@ -7,7 +7,8 @@ of their lines. A comment on the line before or after such a column joins it, un
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from vmcsc.records import dataclass
 
 GAP = 2
 """Blanks before a comment, at least."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span
 from vmcsc.syntax.shape import Chunk, Shape
 from vmcsc.syntax.spacing import Word, words_of

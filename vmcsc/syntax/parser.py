@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.records import replace
 from vmcsc.source import Source, Span
 from vmcsc.syntax import lalr, mistakes, tree
 from vmcsc.syntax.builder import Builder

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from vmcsc import codes
 from vmcsc.diagnostic import Diagnostics, Label
+from vmcsc.records import dataclass, field
 from vmcsc.source import Source, Span
 
 MAX_DEPTH = 16
@@ -22,8 +22,9 @@ MAX_STATEMENTS = 5_000
 """How much one text may hold: far more than anybody writes, and little enough to be parsed in a second or two."""
 
 STARTERS = frozenset(
-    "policy state when scenario override on summary for extends include param require forbid prefer avoid allow "
-    "intercept pass set guest expect event memory resume".split()
+    {"policy", "state", "when", "scenario", "override", "on"}
+    | {"summary", "for", "extends", "include", "param", "require", "forbid", "prefer", "avoid", "allow"}
+    | {"intercept", "pass", "set", "guest", "expect", "event", "memory", "resume"}
 )
 """The words that begin a statement or a block."""
 

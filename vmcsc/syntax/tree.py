@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 
 # --- expressions ---------------------------------------------------------------------------------------------

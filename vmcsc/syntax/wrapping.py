@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
+from vmcsc.records import dataclass, field
 from vmcsc.syntax.shape import STARTERS
 from vmcsc.syntax.spacing import Word, gaps_between, lead_of
 

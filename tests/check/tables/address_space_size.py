@@ -7,7 +7,6 @@ from functools import partial
 from tests.check.changes import cpu, flipped, off, on, put, state
 from tests.check.rows import ERROR_8
 from tests.check.rows import Check as AnyCheck
-from tests.check.states import WIDTH
 
 Check = partial(AnyCheck, outcome=ERROR_8)
 

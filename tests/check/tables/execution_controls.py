@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.check.bits import EPT_CAP, PIN, PRIMARY, SECONDARY, TERTIARY, VMFUNC
-from tests.check.changes import Change, cpu, flipped, memory, off, on, put, state
+from tests.check.changes import Change, flipped, memory, off, on, put, state
 from tests.check.rows import ERROR_7, Check
 from tests.check.shapes import region, width
 from tests.check.states import WIDTH
@@ -45,7 +45,10 @@ CHECKS = [
         "test_primary_processor_based_ctls",
         given=off("secondary_controls"),
         field=PRIMARY,
-        violated=[*flipped(PRIMARY, PRIMARY_FORCED, 1, 4, 5, 6, 8, 13, 14, 26), *flipped(PRIMARY, PRIMARY_FORCED, 0, 18)],
+        violated=[
+            *flipped(PRIMARY, PRIMARY_FORCED, 1, 4, 5, 6, 8, 13, 14, 26),
+            *flipped(PRIMARY, PRIMARY_FORCED, 0, 18),
+        ],
         passed=[PRIMARY_FORCED, *flipped(PRIMARY, PRIMARY_FORCED, 2, 3, 7, 15, 16, 30)],
         outcome=ERROR_7,
     ),
@@ -54,7 +57,10 @@ CHECKS = [
         "test_secondary_processor_based_ctls",
         given=on("secondary_controls"),
         field=SECONDARY,
-        violated=[*flipped(SECONDARY, 0, 28, 29), put(ia32_vmx_procbased_ctls2=4 << 32, secondary_vm_execution_controls=8)],
+        violated=[
+            *flipped(SECONDARY, 0, 28, 29),
+            put(ia32_vmx_procbased_ctls2=4 << 32, secondary_vm_execution_controls=8),
+        ],
         passed=[0, *flipped(SECONDARY, 0, 2, 3, 31)],
         idle=[off("secondary_controls") + put(secondary_vm_execution_controls=1 << 28)],
         outcome=ERROR_7,

@@ -104,7 +104,10 @@ CHECKS = [
         "exit-reserved",
         "test_vm_exit_ctls",
         given=put(vm_exit_controls=EXIT_FORCED | 0x200),
-        violated=[*flipped(EXIT, EXIT_FORCED | 0x200, 0, 1, (8, 3), 10, 11, 13, 14, 16, 17), *flipped(EXIT, 0x36FFB, 23)],
+        violated=[
+            *flipped(EXIT, EXIT_FORCED | 0x200, 0, 1, (8, 3), 10, 11, 13, 14, 16, 17),
+            *flipped(EXIT, 0x36FFB, 23),
+        ],
         passed=[*flipped(EXIT, EXIT_FORCED | 0x200, 2, 12, 15, 18, 31)],
         outcome=ERROR_7,
     ),
@@ -285,7 +288,12 @@ CHECKS = [
         field=INFO,
         violated=[event(kind, vector, NESTED) for kind, vector in ((0, 8), (2, 2), (4, 13), (5, 1), (6, 3), (7, 0))],
         passed=[event(0, 8), event(2, 2), event(4, 13)],
-        idle=[event(3, 6, NESTED), event(3, 6), event(2, 2, NESTED) & ~(1 << 31), info(event(2, 2)) + off("basic.nested")],
+        idle=[
+            event(3, 6, NESTED),
+            event(3, 6),
+            event(2, 2, NESTED) & ~(1 << 31),
+            info(event(2, 2)) + off("basic.nested"),
+        ],
         outcome=ERROR_7,
     ),
     Check(
@@ -294,9 +302,11 @@ CHECKS = [
         given=info(event(3, 13, CODE)),
         violated=flipped("entry_exception_error_code", 0, (31, 16)),
         passed=flipped("entry_exception_error_code", 0, (15, 0)),
-        idle=[info(event(3, 6)) + put(entry_exception_error_code=1 << 31),
-              info(event(3, 13, CODE) & ~(1 << 31)) + put(entry_exception_error_code=1 << 31),
-              info(event(3, 6, NESTED)) + put(entry_exception_error_code=1 << 31)],
+        idle=[
+            info(event(3, 6)) + put(entry_exception_error_code=1 << 31),
+            info(event(3, 13, CODE) & ~(1 << 31)) + put(entry_exception_error_code=1 << 31),
+            info(event(3, 6, NESTED)) + put(entry_exception_error_code=1 << 31),
+        ],
         outcome=ERROR_7,
     ),
     *(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.check.changes import NONE, cpu, flipped, off, on, put
+from tests.check.changes import NONE, flipped, off, on, put
 from tests.check.rows import Check
 from tests.check.shapes import linear
 
@@ -45,8 +45,14 @@ CHECKS = [
         violated=[put(guest_rip=1 << 32), put(guest_rip=1 << 32, guest_cs_access_rights=0xE09B)],
         passed=[put(guest_rip=0xFFFFFFFF), put(guest_cs_access_rights=0xE09B)],
     ),
-    Check("guest-rip-high32", f"{FLAGS}: processors without Intel 64", base="without Intel 64",
-          violated=[], passed=[], idle=[put(guest_rip=1 << 32)]),
+    Check(
+        "guest-rip-high32",
+        f"{FLAGS}: processors without Intel 64",
+        base="without Intel 64",
+        violated=[],
+        passed=[],
+        idle=[put(guest_rip=1 << 32)],
+    ),
     Check(
         "guest-rip-linear-width",
         f"{FLAGS}: bits 63:N of RIP in 64-bit mode",

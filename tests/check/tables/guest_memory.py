@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.check.changes import NONE, Change, cpu, memory, off, on, put, state
+from tests.check.changes import NONE, Change, memory, off, on, put, state
 from tests.check.rows import Check, Outcome
 from tests.check.states import ALL, REVISION, WIDTH
 
@@ -140,7 +140,11 @@ CHECKS = [
         base="pae",
         violated=[put(**{f"guest_pdpte{n}": 1 | 1 << bit}) for n in range(4) for bit in RESERVED],
         passed=[
-            *(put(**{f"guest_pdpte{n}": value}) for n in range(4) for value in (0, ALL & ~1, 1, 0x19, 0xE01, 1 | 1 << 12)),
+            *(
+                put(**{f"guest_pdpte{n}": value})
+                for n in range(4)
+                for value in (0, ALL & ~1, 1, 0x19, 0xE01, 1 | 1 << 12)
+            ),
             put(guest_pdpte0=1 | 1 << WIDTH - 1),
         ],
         idle=[
@@ -176,7 +180,11 @@ CHECKS = [
         ],
         passed=[
             NONE,
-            *(memory({0x4000 + 8 * n: value}) for n in range(4) for value in (0, ALL & ~1, 1, 0x19, 0xE01, 1 | 1 << 12)),
+            *(
+                memory({0x4000 + 8 * n: value})
+                for n in range(4)
+                for value in (0, ALL & ~1, 1, 0x19, 0xE01, 1 | 1 << 12)
+            ),
             memory({0x4000: 1 | 1 << WIDTH - 1}),
             memory({0x4020: 7, 0x3FF8: 7}),
         ],

@@ -34,9 +34,15 @@ CHECKS = [
         f"{STATE}: activity states that IA32_VMX_MISC[8:6] does not list",
         field="guest_activity_state",
         violated=[
-            *(state_ + off(bit) for state_, bit in ((HLT, "misc.hlt"), (SHUTDOWN, "misc.shutdown"), (SIPI, "misc.sipi"))),
-            *(state_ + put(ia32_vmx_misc=0x3004C1E7 & ~(0x1C0) | 1 << bit)
-              for state_, bits in ((HLT, (5, 7, 8)), (SHUTDOWN, (6, 8)), (SIPI, (6, 7, 14))) for bit in bits),
+            *(
+                state_ + off(bit)
+                for state_, bit in ((HLT, "misc.hlt"), (SHUTDOWN, "misc.shutdown"), (SIPI, "misc.sipi"))
+            ),
+            *(
+                state_ + put(ia32_vmx_misc=0x3004C1E7 & ~(0x1C0) | 1 << bit)
+                for state_, bits in ((HLT, (5, 7, 8)), (SHUTDOWN, (6, 8)), (SIPI, (6, 7, 14)))
+                for bit in bits
+            ),
         ],
         passed=[
             1,
@@ -327,8 +333,13 @@ CHECKS = [
         "nreg-pdbg-reserved",
         STATE,
         violated=[*flipped(PENDING, 0, (10, 4), 13, 15, (63, 17)), cpu(bus_lock_detect=0) + on("pending.bld")],
-        passed=[*flipped(PENDING, 0, (3, 0), 11, 12, 14), RTM, cpu(bus_lock_detect=0), cpu(bus_lock_detect=0) + on("pending.enabled"),
-                cpu(bus_lock_detect=0) + flipped(PENDING, 0, 3)[0]],
+        passed=[
+            *flipped(PENDING, 0, (3, 0), 11, 12, 14),
+            RTM,
+            cpu(bus_lock_detect=0),
+            cpu(bus_lock_detect=0) + on("pending.enabled"),
+            cpu(bus_lock_detect=0) + flipped(PENDING, 0, 3)[0],
+        ],
     ),
     *(
         Check(

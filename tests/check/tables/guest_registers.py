@@ -123,8 +123,15 @@ CHECKS = [
         passed=flipped("guest_cr4", 0x2000, 27, 28),
     ),
     *(
-        Check(rule, REGISTERS, base="without Intel 64", given=put(guest_cs_access_rights=0xA09B),
-              violated=[], passed=[], idle=[on(bit)])
+        Check(
+            rule,
+            REGISTERS,
+            base="without Intel 64",
+            given=put(guest_cs_access_rights=0xA09B),
+            violated=[],
+            passed=[],
+            idle=[on(bit)],
+        )
         for rule, bit in (("guest-pcide-needs-ia32e", "cr4.pcide"), ("guest-fred-needs-ia32e", "cr4.fred"))
     ),
     *(

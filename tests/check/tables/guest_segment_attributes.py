@@ -49,10 +49,16 @@ def attributes(register: str, usual: int, judged_always: bool = False) -> Iterat
     yield Check(
         f"gseg-{register}-g-low",
         f"{SEGMENT}: any of bits 11:0 of the limit is 0",
-        violated=[rights(register, usual | 0x8000) + change for change in flipped(f"guest_{register}_limit", 0xFFFFFFFF, (11, 0))]
+        violated=[
+            rights(register, usual | 0x8000) + change
+            for change in flipped(f"guest_{register}_limit", 0xFFFFFFFF, (11, 0))
+        ]
         + [rights(register, usual | 0x8000) + limit(register, 0xFFFFF000)],
         passed=[byte_limit + limit(register, value) for value in (0, 0x67, 0xFFFFE, 0xFF000)],
-        idle=[rights(register, usual | 0x8000) + limit(register, value) for value in (0xFFF, 0xFFFFFFFF, 0x1FFF, 0xFFFFEFFF)]
+        idle=[
+            rights(register, usual | 0x8000) + limit(register, value)
+            for value in (0xFFF, 0xFFFFFFFF, 0x1FFF, 0xFFFFEFFF)
+        ]
         + [rights(register, usual | 0x8000) + limit(register, 0xFFFFF000) + change for change in idle],
     )
     yield Check(
@@ -60,9 +66,14 @@ def attributes(register: str, usual: int, judged_always: bool = False) -> Iterat
         f"{SEGMENT}: any of bits 31:20 of the limit is 1",
         violated=[byte_limit + change for change in flipped(f"guest_{register}_limit", 0xFFFFF, (31, 20))],
         passed=[
-            rights(register, usual | 0x8000) + change for change in flipped(f"guest_{register}_limit", 0xFFFFF, (31, 20))
+            rights(register, usual | 0x8000) + change
+            for change in flipped(f"guest_{register}_limit", 0xFFFFF, (31, 20))
         ],
-        idle=[byte_limit + limit(register, 0xFFFFF), byte_limit + limit(register, 0xFFF), byte_limit + limit(register, 0x80000)]
+        idle=[
+            byte_limit + limit(register, 0xFFFFF),
+            byte_limit + limit(register, 0xFFF),
+            byte_limit + limit(register, 0x80000),
+        ]
         + [byte_limit + limit(register, 0xFFFFFFFF) + change for change in idle],
     )
 
@@ -103,11 +114,7 @@ def v86(register: str) -> Iterator[Check]:
 
 CHECKS = [
     *attributes("cs", 0xA09B, judged_always=True),
-    *(
-        check
-        for register in ("ss", "ds", "es", "fs", "gs")
-        for check in attributes(register, 0xC093)
-    ),
+    *(check for register in ("ss", "ds", "es", "fs", "gs") for check in attributes(register, 0xC093)),
     *(check for register in SEGMENTS for check in v86(register)),
     *attributes("tr", 0x8B, judged_always=True),
     *attributes("ldtr", 0x82),
@@ -133,7 +140,12 @@ CHECKS = [
         idle=[rights("cs", 0xC09B), rights("cs", 0xD09B)],
     ),
     Check(
-        "gseg-cs-db-l", f"{SEGMENT}: outside IA-32e mode", base="protected", violated=[], passed=[], idle=[rights("cs", 0xE09B)]
+        "gseg-cs-db-l",
+        f"{SEGMENT}: outside IA-32e mode",
+        base="protected",
+        violated=[],
+        passed=[],
+        idle=[rights("cs", 0xE09B)],
     ),
     Check(
         "gseg-tr-type",

@@ -199,8 +199,14 @@ CHECKS = [
                 idle=[rights(segment, 0xC090 | kind) for kind in (1, 3, 5, 7)] + [rights(segment, 0x9D | UNUSABLE)],
             ),
             *(
-                Check(f"gseg-{segment}-{rule}", f"{SEGMENT}: virtual-8086 mode", base="v86",
-                      violated=[], passed=[], idle=[NONE])
+                Check(
+                    f"gseg-{segment}-{rule}",
+                    f"{SEGMENT}: virtual-8086 mode",
+                    base="v86",
+                    violated=[],
+                    passed=[],
+                    idle=[NONE],
+                )
                 for rule in ("type-accessed", "dpl-rpl")
             ),
             Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.check.changes import NONE, Change, cpu, memory, off, on, put, state
+from tests.check.changes import Change, cpu, memory, off, put, state
 from tests.check.rows import Check as AnyCheck
 from tests.check.rows import Outcome
 
@@ -17,7 +17,9 @@ Check = partial(AnyCheck, outcome=FAILED)
 SMM_MONITOR_CTL, SMRR_PHYSBASE, SMRR_PHYSMASK, UPDATE_TRIGGER, UPDATE_SIGNATURE = 0x9B, 0x1F2, 0x1F3, 0x79, 0x8B
 FEATURE_CONTROL, MTRRCAP, SYSENTER_CS, SYSENTER_ESP, SYSENTER_EIP = 0x3A, 0xFE, 0x174, 0x175, 0x176
 DEBUGCTL, PAT, PERF_GLOBAL_CTRL, EFER, STAR = 0x1D9, 0x277, 0x38F, 0xC0000080, 0xC0000081
-LSTAR, CSTAR, FMASK, FS_BASE, GS_BASE, KERNEL_GS_BASE, TSC_AUX = (0xC0000000 + n for n in (0x82, 0x83, 0x84, 0x100, 0x101, 0x102, 0x103))
+LSTAR, CSTAR, FMASK, FS_BASE, GS_BASE, KERNEL_GS_BASE, TSC_AUX = (
+    0xC0000000 + n for n in (0x82, 0x83, 0x84, 0x100, 0x101, 0x102, 0x103)
+)
 RETURN = state(smm=1) + put(executive_vmcs_pointer=0x7000) + memory({0x7000: 0x15})
 REFUSES = state(wrmsr_accepts_others=0)
 LINEAR = (SYSENTER_ESP, SYSENTER_EIP, LSTAR, CSTAR, KERNEL_GS_BASE)
