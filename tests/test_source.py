@@ -102,6 +102,13 @@ def test_invalid_utf_8_is_refused_at_its_place() -> None:
     assert error.span.first == Position(2, 3)
 
 
+def test_invalid_utf_8_behind_a_byte_order_mark_is_refused_at_its_place() -> None:
+    error = refusal(b"\xef\xbb\xbfa\nbc\xff rest")
+    assert error.span is not None
+    assert error.span.first == Position(2, 3)
+    assert refusal(b"\xef\xbb\xbf\xff").span is not None
+
+
 @pytest.mark.parametrize("character", ["\0", "\x07", "\x1b", "\x0b", "\x7f"])
 def test_a_control_character_is_refused_and_named(character: str) -> None:
     error = refusal(f"ab{character}".encode())

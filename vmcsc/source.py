@@ -117,10 +117,11 @@ def source_of_bytes(data: bytes, name: str, path: Path | None = None) -> Source:
     """Decode `data` as UTF-8 and refuse what would deceive a reader. Raises `UnreadableText`."""
     if len(data) > MAX_BYTES:
         raise UnreadableText(f"it is larger than {MAX_BYTES} bytes")
+    data = data.removeprefix(b"\xef\xbb\xbf")  # a byte-order mark, which is no part of the text
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        valid = Source(name, data[: error.start].decode("utf-8-sig") + "\ufffd", path)
+        valid = Source(name, data[: error.start].decode("utf-8") + "\ufffd", path)
         raise UnreadableText("it is not valid UTF-8", valid, len(valid.text) - 1) from error
     return refuse_deceptive(Source(name, text, path))
 

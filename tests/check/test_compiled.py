@@ -18,12 +18,15 @@ from vmcsc.check.compiled import WARM_UP, CompiledRules
 from vmcsc.check.evaluate import MAX_ELEMENTS, RuleResult, Status, evaluate_rules, rules_of
 from vmcsc.check.generate import generate, is_small
 from vmcsc.check.memory import Memory
+from vmcsc.check.resolved import fields_of as fields_of_vmcs
 from vmcsc.check.state import State
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.value import Value, known
-from vmcsc.pipeline import load
+from vmcsc.pipeline import compile, load
+from vmcsc.resources import SPECS
 
 ALL = (1 << 64) - 1
+GUESTS = sorted(path.stem for path in (SPECS / "states").glob("*.yaml") if not path.stem.startswith("host"))
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +173,22 @@ def test_a_flipped_bit_and_an_unknown_bit_of_each_field_are_judged_alike(
         bit = 1 << random.Random(name).randrange(value.width)
         changed = known(value.width, value.bits ^ bit) if number % 2 else Value(value.width, value.bits, ~bit)
         agreed(compiled, State(database, whole | {name: changed}, cpu, None, processor))
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+@pytest.mark.parametrize("host", ["host_64", "host_32"])
+def test_the_shipped_states_are_judged_alike(
+    guest: str, host: str, database: Database, compiled: CompiledRules, cpus: list[Cpu]
+) -> None:
+    """As far as the states tell the fields, and with 0 in all others."""
+    policy = f"policy p {{\n  state guest {guest} {{ }}\n  state host {host} {{ }}\n}}\n"
+    result = compile(policy, cpus, database)
+    assert len(result.by_cpu) == len(cpus)
+    for vmcs in result.by_cpu.values():
+        told = fields_of_vmcs(vmcs)
+        zeros = fields_of(dict.fromkeys(database.fields, 0), database)
+        for fields in (told, zeros | {name: value for name, value in told.items() if value.is_known}):
+            agreed(compiled, State(database, fields, vmcs.cpu, None, processor_of(database)))
 
 
 def test_a_value_wider_than_its_field_is_read_as_the_walk_reads_it(database: Database, compiled: CompiledRules) -> None:

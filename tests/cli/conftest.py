@@ -24,7 +24,8 @@ Vmcsc = Callable[..., Run]
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on the variables of whoever runs it."""
+    """No test depends on the variables of whoever runs it, or on what was said to an earlier test."""
+    monkeypatch.setattr("vmcsc.cli.seen._keeps", lambda _: False)
     for name in ("NO_COLOR", "FORCE_COLOR", "VMCSC_TRACEBACK", "VMCSC_CONFIG", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

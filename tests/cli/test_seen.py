@@ -26,6 +26,8 @@ controls:
 """
 CPU = "0x480: 0x00da050000000013\n0x482: 0xfff9fffe0401e172\n0x48e: 0x%xfffe04006172\n"
 
+KEEPS = seen._keeps
+
 Check = Callable[..., tuple[Run, bool]]
 
 
@@ -34,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project as the current directory, with an empty cache; every file in it is as if written long ago."""
     monkeypatch.setattr("vmcsc.cache.SETTLED", -1e9)
     monkeypatch.setattr(seen, "SETTLED", -1e9)
+    monkeypatch.setattr(seen, "_keeps", KEEPS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TERM", "xterm")
     kept._cache.cache_clear()

@@ -162,9 +162,13 @@ class Mutator:
     def _amplified(self, data: bytes) -> bytes:
         """A piece repeated until nothing larger is read; half of the time numbered, so that no two are alike."""
         random = self._random
-        pieces = self._pieces(data, random.random() < 0.7) or [b"a"]
-        start = random.randrange(len(pieces))
-        piece = b"".join(pieces[start : start + random.choice((1, 1, 2, 5, 20))]) or b"a"
+        if random.random() < 0.3:  # a name, a text or a number without an end
+            start = self._place(data)
+            piece = data[start : start + random.choice((1, 1, 2))] or b"a"
+        else:
+            pieces = self._pieces(data, random.random() < 0.7) or [b"a"]
+            start = random.randrange(len(pieces))
+            piece = b"".join(pieces[start : start + random.choice((1, 1, 2, 5, 20))]) or b"a"
         size = random.choice((LARGE // 50, LARGE // 8, LARGE - 200)) - len(data)
         count = max(0, size) // len(piece)
         words = list(re.finditer(rb"\w+", piece))
@@ -174,7 +178,7 @@ class Mutator:
             many = b"".join(piece[:at] + b"%d" % number + piece[at:] for number in range(count))
         else:
             many = piece * count
-        split = data.find(piece) if random.random() < 0.8 else self._place(data)
+        split = start if len(piece) <= 2 else data.find(piece) if random.random() < 0.8 else self._place(data)
         return data[:split] + many + data[split:]
 
     _EVERY: tuple[Callable[[Mutator, bytes], bytes], ...] = (

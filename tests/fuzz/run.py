@@ -42,16 +42,26 @@ def main() -> int:
         sys.stdout.buffer.write(input_of(arguments.reader, arguments.seed, arguments.show))
         return 0
     started = time.monotonic()
-    tally = run(arguments.reader, arguments.seed, arguments.count, arguments.workers, _Progress(started).show)
+    tally = run(
+        arguments.reader, arguments.seed, arguments.count, arguments.workers, _Progress(arguments, started).show
+    )
     _report(arguments, tally, time.monotonic() - started)
     return 1 if tally.failures else 0
 
 
 class _Progress:
-    def __init__(self, started: float) -> None:
+    """Prints every failure of a new kind at once, and how many inputs there were every ten seconds."""
+
+    def __init__(self, arguments: argparse.Namespace, started: float) -> None:
+        self._arguments = arguments
         self._started = self._last = started
+        self._known: set[str] = set()
 
     def show(self, tally: Tally) -> None:
+        for failure in tally.failures:
+            if failure.what not in self._known:
+                self._known.add(failure.what)
+                print(f"{failure.what}: {_saved(self._arguments, failure)}", flush=True)
         now = time.monotonic()
         if now - self._last > 10:
             self._last = now
@@ -60,7 +70,7 @@ class _Progress:
 
 def _report(arguments: argparse.Namespace, tally: Tally, elapsed: float) -> None:
     for what, group in groupby(sorted(tally.failures, key=lambda f: (f.what, f.index)), key=lambda f: f.what):
-        alike = list(group)
+        alike = list({failure.index: failure for failure in group}.values())  # one for all commands of a reader
         print(f"{len(alike)} x {what}")
         for failure in alike[:3]:
             print(f"    {_saved(arguments, failure)}  {failure.detail if failure is alike[0] else ''}")

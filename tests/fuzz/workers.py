@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from random import Random
@@ -143,6 +144,7 @@ def _work(
     connection: Connection, current: Any, reader: str, seed: int, batch: range, samples: Any, database: Any
 ) -> None:
     """The life of a worker: input by input, with a report now and then."""
+    _inherited(os.getpid())
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
@@ -188,7 +190,7 @@ def _one(reader: str, path: Path, database: Any, index: int, tally: Tally) -> bo
         seconds = max(seconds, time.process_time() - started)
     signal.setitimer(signal.ITIMER_PROF, 0)
     tally.silent += not said
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    megabytes = _peak()
     tally.count += 1
     tally.seconds = max(tally.seconds, (seconds, index))
     if megabytes > tally.megabytes[0]:
@@ -198,6 +200,22 @@ def _one(reader: str, path: Path, database: Any, index: int, tally: Tally) -> bo
     if megabytes > MEGABYTES:
         tally.failures.append(Failure(index, f"more than {MEGABYTES} MB", f"{megabytes:.0f} MB"))
     return megabytes > MEGABYTES
+
+
+_AT_REST = 60
+"""Megabytes that a worker takes before it has read anything."""
+
+
+@cache
+def _inherited(pid: int) -> float:
+    """Megabytes that the worker began with; a process that was forked counts the memory of its parent as its own."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / (1 << 20)
+
+
+def _peak() -> float:
+    """The most megabytes that this worker took, without what it has from its parent."""
+    begun = _inherited(os.getpid())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - max(0.0, begun - _AT_REST)
 
 
 def _origin(error: BaseException) -> str:

@@ -93,7 +93,7 @@ def as_spec(document: YamlDocument, diagnostics: Diagnostics, *, validate: bool 
 
 
 def _schema_path(kind: str) -> Path:
-    name = kind if kind.isidentifier() else "-"
+    name = kind if kind.isidentifier() and len(kind) < 100 else "-"  # longer than a file's name may be
     return SCHEMAS / f"{name}.schema.json"
 
 

@@ -16,6 +16,9 @@ from vmcsc.source import Source, Span, UnreadableText, read_source
 
 VARIABLE = "VMCSC_CONFIG"
 OWN, SHARED = "vmcsc.toml", "pyproject.toml"
+MAX_CHARACTERS = 1 << 18
+"""Characters of a file. The reader of TOML may take more than a hundred bytes of memory for each."""
+
 MAX_PARTS = 64
 """Parts of a dotted key. The reader of TOML takes minutes and all memory for one of some thousands."""
 
@@ -121,6 +124,10 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 def _toml(source: Source, diagnostics: Diagnostics) -> dict[str, Any] | None:
     import tomllib  # only where there is something to read
 
+    if len(source.text) > MAX_CHARACTERS:
+        message = f"settings have more than {MAX_CHARACTERS} characters"
+        diagnostics.report(codes.CONFIG_UNREADABLE, message, Span(source, 0, 0))
+        return None
     for piece in _BETWEEN.finditer(source.text):
         if piece.group().count(".") >= MAX_PARTS and len(_DOT.findall(piece.group())) >= MAX_PARTS:
             message = f"a key has more than {MAX_PARTS} parts"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vmcsc.cache import SETTLED, Fingerprint, digest
+from vmcsc.cache import MAX_BYTES, SETTLED, Fingerprint, digest
 from vmcsc.cli.kept import user_cache
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ def _state(path: str, how: str) -> str:
 
 
 def _content(path: str) -> bytes:
-    """The bytes of a regular file; anything else might never end."""
+    """The bytes of a regular file that is not large; anything else might never end."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OSError("no regular file")
-        return stream.read()
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
+            raise OSError("no file that anything was made of")
+        return stream.read(MAX_BYTES)
 
 
 def _listed(folder: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class PolicyTexts:
     sources: list[Source] = field(default_factory=list)
     _open: list[Path] = field(default_factory=list)
     _done: set[Path] = field(default_factory=set)
+    _listed: dict[Path, Mapping[str, Sequence[Path]]] = field(default_factory=dict)
 
     def read(self, source: Source) -> tree.Policy | None:
         """Put the policy of `source` on the chain, behind those that it extends. None if the text holds none."""
@@ -106,8 +107,8 @@ class PolicyTexts:
     def _find(self, name: str, source: Source) -> Path | None:
         own = None if source.path is None else _real(source.path)
         for folder in self._folders(source):
-            for path in _policies_in(folder):
-                if _stem(path) == name and _real(path) != own:
+            for path in self._policies_in(folder).get(name, ()):
+                if _real(path) != own:
                     return _real(path)
         return None
 
@@ -116,7 +117,16 @@ class PolicyTexts:
         return [*beside, *self.search, *(folder / "policies" for folder in self.database.folders)]
 
     def _candidates(self, source: Source) -> list[str]:
-        return [_stem(path) for folder in self._folders(source) for path in _policies_in(folder)]
+        return [stem for folder in self._folders(source) for stem in self._policies_in(folder)]
+
+    def _policies_in(self, folder: Path) -> Mapping[str, Sequence[Path]]:
+        """The files of a folder by the names of their policies; looked up once, however many names are asked for."""
+        if folder not in self._listed:
+            found: dict[str, list[Path]] = {}
+            for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+                found.setdefault(_stem(path), []).append(path)
+            self._listed[folder] = found
+        return self._listed[folder]
 
     # --- include ---
 
@@ -191,10 +201,6 @@ class PolicyTexts:
 def _real(path: Path) -> Path:
     """The path with links followed; unlike `Path.resolve` it says nothing of links in a circle, which no file has."""
     return Path(os.path.realpath(path))
-
-
-def _policies_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
 
 
 def _stem(path: Path) -> str:

@@ -34,7 +34,7 @@ _BLOCK = re.compile(r"[A-Za-z_]\w*[ \t]*\{")
 _OPERATOR = re.compile(r"\W")
 
 _PIECE = re.compile(
-    r'(?P<string>"(?:\\.|[^"\\\n])*")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
+    r'(?P<string>"(?:[^"\\\n]++|\\.)*+")|(?P<open>"[^\n]*)|(?P<comment>#[^\n]*)|(?P<newline>\n)'
     r"|(?P<mark>[;{}()\[\],])|(?P<space>[ \t\r]+)|(?P<text>[^\s\"#;{}()\[\],]+|.)",
     re.DOTALL,
 )

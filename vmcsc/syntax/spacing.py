@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vmcsc.records import dataclass
 
 _PIECE = re.compile(
-    r'(?P<comment>\#[^\n]*)|(?P<string>"(?:\\.|[^"\\\n])*")|(?P<word>[A-Za-z0-9_]+)'
+    r'(?P<comment>\#[^\n]*)|(?P<string>"(?:[^"\\\n]++|\\.)*+")|(?P<word>[A-Za-z0-9_]+)'
     r"|(?P<space>[ \t\r\n]+)|(?P<mark>==|!=|<=|>=|<<|>>|\.\.|.)",
     re.DOTALL,
 )
