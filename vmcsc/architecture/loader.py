@@ -36,6 +36,9 @@ _LISTS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
 """For each kind of file that is a list: the key of the list, the key of an entry's name, the builder."""
 
 
+_ONLY = frozenset({"version", "field_encoding"})
+"""Kinds of which there is one file: what it says holds for all the others."""
+
 EXPRESSIONS = frozenset({"exists", "when", "require", "body", "address", "count"})
 """Keys whose values are expressions; `origins` has their places under `fields.exists` and so on."""
 
@@ -125,7 +128,9 @@ def _collect(document: SpecDocument, collected: _Collected, diagnostics: Diagnos
                 entries[name] = builder(raw)
                 for key in EXPRESSIONS & raw.keys():
                     collected.origins[f"{document.kind}.{key}", name] = (document, (list_key, index, key))
-    else:
+    elif document.kind not in _ONLY or _is_new(
+        "kinds", document.kind, document.kind in collected.single, (document, ("kind",)), collected, diagnostics
+    ):
         collected.single[document.kind] = document.value
 
 
