@@ -268,6 +268,28 @@ def test_the_longest_piece_that_fits_into_a_policy_takes_little_memory(
     assert run(*argv, cwd=project).code in (0, 1)
 
 
+def test_a_cpu_text_of_more_lines_than_any_machine_prints_is_refused(project: Path, here: Here) -> None:
+    (project / "odd.txt").write_text("0x480: 0x1\n" + "a\n" * 200_000)
+    done = here("check", "p.vmcs", "--cpu", "./odd.txt")
+    assert done.code == 2
+    assert "the text has more than 100000 lines" in done.text
+
+
+def test_settings_longer_than_the_reader_of_toml_can_take_are_refused(project: Path, here: Here) -> None:
+    (project / "vmcsc.toml").write_text(f"x = 0x{'f' * 300_000}\n")
+    done = here("check", "p.vmcs")
+    assert done.code == 2
+    assert "settings have more than 262144 characters" in done.text
+
+
+def test_of_a_spec_that_is_wrong_in_every_line_only_some_are_told(project: Path, here: Here) -> None:
+    (project / "specs").mkdir()
+    (project / "specs" / "odd.yaml").write_text("kind: msrs\nmsrs:\n" + "- a\n" * 90_000)
+    done = here("check", "p.vmcs", "--specs", "specs", "--format", "concise")
+    assert done.code == 2
+    assert 100 < done.text.count("error[VMX9002]") <= 1000
+
+
 # --- out of the project -----------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,8 @@ def read_ignores(sources: Iterable[Source], database: Database, diagnostics: Dia
 
 def _ignores_in(source: Source, known: Mapping[str, Severity], diagnostics: Diagnostics) -> list[Ignore]:
     shape = shape_of(source, Diagnostics())
+    if not shape.comments:
+        return []
     following, extents = _following_lines(source), _extents(shape.chunks, source)
     found: list[Ignore] = []
     listed = 0

@@ -154,7 +154,9 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert int(rows["size of a file"]) << 20 == source.MAX_BYTES
     assert int(rows["files that make up a policy"]) == files.MAX_TEXTS
     assert int(rows["words of a file"]) == shape.MAX_WORDS
+    assert int(rows["statements of a file"]) == shape.MAX_STATEMENTS
+    assert int(rows["lines of a file"]) == shape.MAX_LINES
     assert int(rows["blocks in blocks"]) == shape.MAX_DEPTH
-    assert int(rows["operators, parentheses and calls in each other"]) == parser.MAX_DEPTH
+    assert int(rows["operators, parentheses and calls in each other"]) == parser.MAX_DEPTH == shape.MAX_PARENTHESES
     assert int(rows["findings of one run"]) == Diagnostics().limit
     assert binder.MAX_LITERAL_BITS == 512

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ SEPARATE = frozenset({"cpus", "policies", "states"})
 """Folders of specs that are read one file at a time, when asked for by name."""
 
 MAX_FILES = 1000
+
+_RANGE = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 
 MAX_VIOLATIONS = 1000
 """Violations of a schema in one file after which no more are looked for."""
@@ -107,7 +110,7 @@ def _validator(kind: str) -> Any:
 
 def _valid(document: YamlDocument, kind: str, diagnostics: Diagnostics) -> bool:
     valid = True
-    some = islice(_violations(document, kind), MAX_VIOLATIONS)
+    some = islice(chain(_violations(document, kind), _backward_ranges(document)), MAX_VIOLATIONS)
     found = dict.fromkeys(some)  # each missing key is a violation that names all of them
     for path, key, message in sorted(found, key=lambda violation: [str(part) for part in violation[0]]):
         span = document.span(*path) if key is None else document.key_span(*path, key)
@@ -139,6 +142,19 @@ def _violations(document: YamlDocument, kind: str) -> Iterator[tuple[tuple[str |
             yield path, None, f"`{where}` must be one of {choices}"
         else:
             yield path, None, f"`{where}`: {error.message[:200]}"
+
+
+def _backward_ranges(document: YamlDocument) -> Iterator[tuple[tuple[str | int, ...], str | None, str]]:
+    """Ranges of bits with the lower one first, which a schema cannot see."""
+    pending: list[tuple[tuple[str | int, ...], Any]] = [((), document.value)]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict):
+            pending.extend(((*path, key), below) for key, below in value.items())
+        elif isinstance(value, list):
+            pending.extend(((*path, index), below) for index, below in enumerate(value))
+        elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) and int(match[1]) < int(match[2]):
+            yield path, None, f"the range {value} runs backwards; write the higher bit first"
 
 
 def _lacks(instance: dict[str, Any], key: str, needed: list[str]) -> bool:

@@ -19,6 +19,7 @@ MAX_DEPTH = 16
 MAX_PARENTHESES = 64
 MAX_WORDS = 50_000
 MAX_STATEMENTS = 5_000
+MAX_LINES = 100_000
 """How much one text may hold: far more than anybody writes, and little enough to be parsed in a second or two."""
 
 STARTERS = frozenset(
@@ -64,13 +65,14 @@ class Shape:
 def shape_of(source: Source, diagnostics: Diagnostics) -> Shape:
     """Split `source`. Reports unclosed and surplus braces and strings without an end."""
     splitter = _Splitter(source, diagnostics)
-    words = 0
+    words = lines = 0
     for kind, piece in _pieces(source.text):
         if kind == "text":
             words += 1 + 2 * len(_OPERATOR.findall(piece.group()))  # `a.b.c` and `1+2+3` are one piece each
         elif kind not in ("space", "newline"):
             words += 1
-        if words > MAX_WORDS or splitter.statements > MAX_STATEMENTS:
+        lines += kind == "newline"
+        if words > MAX_WORDS or lines > MAX_LINES or splitter.statements > MAX_STATEMENTS:
             _report_too_long(source, piece.start(), diagnostics)
             return Shape()
         splitter.take(kind, piece)
@@ -78,7 +80,9 @@ def shape_of(source: Source, diagnostics: Diagnostics) -> Shape:
 
 
 def _report_too_long(source: Source, offset: int, diagnostics: Diagnostics) -> None:
-    message = f"the text is too long: it holds more than {MAX_WORDS} words or {MAX_STATEMENTS} statements"
+    message = (
+        f"the text is too long: it holds more than {MAX_WORDS} words, {MAX_STATEMENTS} statements or {MAX_LINES} lines"
+    )
     help = "divide it with `extends` or `include`"
     diagnostics.report(codes.TOO_LONG, message, Span(source, offset, offset + 1), help=help)
 
