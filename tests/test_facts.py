@@ -20,6 +20,10 @@ EXAMPLES = {
 }
 """Files whose string constants name something of the specs, and why that is no fact in Python."""
 
+IN_MACHINE = frozenset({"exit_reason"})
+"""Names that algorithms of the machine act upon: exceptions that they raise and exits that they cause, reviewed one by
+one. What decides about them stands in specs/machine."""
+
 
 def spec_names(database: Database) -> set[str]:
     """Names that only the specs should have: those of more than one word, so that `pause` may still be a verb."""
@@ -52,6 +56,9 @@ def found_in(path: Path, names: set[str]) -> list[str]:
 def test_no_name_of_the_specs_stands_in_python(database: Database) -> None:
     names = spec_names(database)
     offending = {str(path.relative_to(ROOT)): found_in(path, names) for path in SOURCES}
+    for path, found in offending.items():
+        if path.startswith("vmcsc/machine/"):
+            offending[path] = [one for one in found if one.split()[1] not in IN_MACHINE]
     assert {path: found for path, found in offending.items() if found and path not in EXAMPLES} == {}
 
 

@@ -27,6 +27,8 @@ ROOMS = [
     "vmcs",
     "resolve",
     "check",
+    "assembly",
+    "machine",
     "ignore",
     "pipeline",
     "backend",

@@ -17,8 +17,8 @@ from vmcsc.resources import SCHEMAS
 from vmcsc.source import Source, Span, UnreadableText, read_source
 from vmcsc.yamlnodes import YamlDocument, YamlError, read_yaml
 
-SEPARATE = frozenset({"cpus", "policies", "states"})
-"""Folders of specs that are read one file at a time, when asked for by name."""
+SEPARATE = frozenset({"cpus", "machine", "policies", "states"})
+"""Folders of specs that are read when they are needed: by name, or for the machine."""
 
 MAX_FILES = 1000
 

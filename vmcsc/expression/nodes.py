@@ -6,9 +6,13 @@ Every node is `width` bits wide and wraps at its width; operands of one operator
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from vmcsc.architecture.model import Area, Control, ControlWord, Fact, Field, Msr, StateBits
 from vmcsc.records import dataclass, field
+
+if TYPE_CHECKING:
+    from vmcsc.architecture.operation import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,18 @@ class ElementBits(Leaf):
     @property
     def key(self) -> tuple[str | int, ...]:
         return ("element", self.area.name, self.low, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterBits(Leaf):
+    """Bits `low` and up of a register of the machine's processor."""
+
+    register: Register
+    low: int
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return ("register", self.register.name, self.low, self.width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from typing import TYPE_CHECKING
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
@@ -10,6 +11,9 @@ from vmcsc.architecture.model import Area, Bits, Control, Field, Layout
 from vmcsc.diagnostic import Code
 from vmcsc.expression import nodes
 from vmcsc.records import dataclass, field
+
+if TYPE_CHECKING:
+    from vmcsc.architecture.operation import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Scope:
     each. `state`: whether fields, memory and the processor's state may be read. `element`: the element of an area that
     a rule is about, by the name it gives it. `bound`: names that stand for expressions already bound. `operands`: what
     else may be read (an error code), by name with width and bits. `later`: parameters that are declared somewhere,
-    perhaps further down. `broken`: names whose declaration is wrong, and reported.
+    perhaps further down. `broken`: names whose declaration is wrong, and reported. `registers`: those of the machine's
+    processor, as `register.NAME`.
     """
 
     database: Database
@@ -46,6 +51,7 @@ class Scope:
     state: bool = False
     element: tuple[str, Area] | None = None
     bound: Mapping[str, nodes.Node] = field(default_factory=dict)
+    registers: Mapping[str, Register] = field(default_factory=dict)
 
     def resolve(self, parts: tuple[str, ...]) -> nodes.Node | Unresolved:
         head, rest = parts[0], parts[1:]
@@ -60,6 +66,8 @@ class Scope:
             return Unresolved(codes.UNKNOWN_NAME, message, help="declare it before it is used")
         if head in self.operands:
             return self._operand(head, rest)
+        if head == "register" and self.registers:
+            return self._register(rest)
         if head == "cpu":
             return self._fact(rest)
         if head in self.database.msr_names:
@@ -134,6 +142,22 @@ class Scope:
         if bits is None:
             return Unresolved(codes.UNKNOWN_NAME, f"`{head}` has no bits named `{'.'.join(rest)}`", tuple(named))
         return nodes.Operand(bits.width, head, bits.low, values=bits.values)
+
+    def _register(self, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
+        name = rest[0] if rest else ""
+        register = self.registers.get(name)
+        if register is None:
+            known = tuple(f"register.{one}" for one in self.registers)
+            return Unresolved(codes.UNKNOWN_NAME, f"no register is named `register.{name}`", known)
+        if not rest[1:]:
+            return nodes.RegisterBits(register.width, register, 0)
+        layout = None if register.layout is None else self.database.layouts[register.layout]
+        named = {} if layout is None else layout.by_name
+        bits = named.get(".".join(rest[1:]))
+        if bits is None:
+            message = f"`register.{name}` has no bits named `{'.'.join(rest[1:])}`"
+            return Unresolved(codes.UNKNOWN_NAME, message, tuple(named))
+        return nodes.RegisterBits(bits.width, register, bits.low, values=bits.values)
 
     def _fact(self, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
         fact = self.database.facts.get(".".join(rest))

@@ -1,0 +1,220 @@
+"""What the specs say of VMX operation: registers, transfers of state, instructions; read when a machine needs it.
+
+Expressions are kept as text here; `vmcsc.machine` binds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from vmcsc import codes
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.model import Entry
+from vmcsc.architecture.reader import SpecDocument, read_document
+from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.records import dataclass
+
+FOLDER = "machine"
+"""The folder of the specs in which the files lie."""
+
+ACTIONS = ("fault", "exit", "fail", "do")
+"""What a step may do: raise an exception, exit, fail as VMX instructions do, or carry the instruction out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Part of the state of a logical processor: `register.NAME`. `msr` is the MSR by which it is reached, if any."""
+
+    name: str
+    width: int
+    layout: str | None = None
+    msr: str | None = None
+    reset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """`target` gets the value of an expression where `when` (None: always) holds; a register, or a VMCS field."""
+
+    target: str
+    is_field: bool
+    value: str
+    when: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that may come of an instruction or event, if `when` (None: always) holds and none before it did.
+
+    `action` is one of `ACTIONS`, and `target` the exception, exit reason, error or algorithm that it names. `only` is
+    `root` or `non_root` where the step counts in one of them alone. `qualification` is one expression (key "") or one
+    for each part of the layout; `information` has the layout of the instruction information and its parts; `also` sets
+    further fields. `trap`: the exit comes after the instruction is done.
+    """
+
+    id: str
+    action: str
+    target: str
+    when: str | None = None
+    only: str | None = None
+    error_code: str | None = None
+    qualification: Mapping[str, str] | None = None
+    information: tuple[str, Mapping[str, str]] | None = None
+    also: Mapping[str, str] | None = None
+    trap: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of an instruction: its operands as (name, kind), its encoding, and what it implies."""
+
+    operands: tuple[tuple[str, str], ...]
+    code: str
+    implied: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionEntry(Entry):
+    """An instruction: its forms, the width of each value that steps may use, and its steps by priority."""
+
+    mnemonic: str
+    forms: tuple[Form, ...]
+    values: Mapping[str, int]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """All of specs/machine. `processor` has the expressions for what rules call the processor's state."""
+
+    registers: Mapping[str, Register]
+    processor: Mapping[str, str]
+    transfers: Mapping[str, tuple[Transfer, ...]]
+    instructions: Mapping[str, InstructionEntry]
+
+    @cached_property
+    def by_mnemonic(self) -> Mapping[str, tuple[InstructionEntry, ...]]:
+        """The entries that share a mnemonic, in the order of the files."""
+        found: dict[str, tuple[InstructionEntry, ...]] = {}
+        for entry in self.instructions.values():
+            found[entry.mnemonic] = (*found.get(entry.mnemonic, ()), entry)
+        return found
+
+
+def operation_of(database: Database) -> Operation:
+    """What the spec folders of `database` say of VMX operation. Raises `ValueError` where they are not in order."""
+    operation, found = read_operation(database)
+    if operation is None:
+        raise ValueError(found[0].message)
+    return operation
+
+
+@lru_cache(maxsize=8)
+def read_operation(database: Database, *, validate: bool = False) -> tuple[Operation | None, tuple[Diagnostic, ...]]:
+    """The same, or None with what is wrong. `validate`: against the schemas too, also the shipped files."""
+    diagnostics = Diagnostics()
+    documents = [
+        document for path in machine_files(database) if (document := _read(path, database, diagnostics, validate))
+    ]
+    if diagnostics.failed:
+        return None, tuple(diagnostics)
+    operation = Operation(
+        _named(documents, "registers", "registers", _register, diagnostics),
+        {raw["state"]: str(raw["is"]) for _, raw in _entries(documents, "registers", "processor")},
+        {key: tuple(_transfer(raw) for _, raw in _entries(documents, "transfers", key)) for key in _TRANSFERS},
+        _named(documents, "instructions", "instructions", _instruction, diagnostics),
+    )
+    return (None if diagnostics.failed else operation), tuple(diagnostics)
+
+
+_TRANSFERS = ("entry", "exit_save", "exit_load")
+
+
+def machine_files(database: Database) -> list[Path]:
+    """The files of every spec folder that describe the machine."""
+    return [path for folder in database.folders for path in sorted((folder / FOLDER).rglob("*.yaml"))]
+
+
+def _read(path: Path, database: Database, diagnostics: Diagnostics, validate: bool) -> SpecDocument | None:
+    shipped = path.is_relative_to(database.folders[0])
+    return read_document(path, diagnostics, validate=validate or not shipped, cache=database.cache)
+
+
+def _entries(documents: list[SpecDocument], kind: str, key: str) -> Iterator[tuple[tuple[SpecDocument, int], Any]]:
+    for document in documents:
+        if document.kind == kind:
+            for index, raw in enumerate(document.value.get(key, ())):
+                yield (document, index), raw
+
+
+def _named(documents: list[SpecDocument], kind: str, key: str, build: Any, diagnostics: Diagnostics) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for (document, index), raw in _entries(documents, kind, key):
+        if raw["name"] in found:
+            message = f"`{raw['name']}` is defined twice among {kind}"
+            diagnostics.report(codes.SPEC_DUPLICATE, message, document.span(key, index, "name"))
+        found[raw["name"]] = build(raw)
+    return found
+
+
+def _register(raw: Mapping[str, Any]) -> Register:
+    return Register(raw["name"], raw["width"], raw.get("layout"), raw.get("msr"), raw.get("reset", 0))
+
+
+def _transfer(raw: Mapping[str, Any]) -> Transfer:
+    target = raw.get("register") or raw["field"]
+    return Transfer(target, "field" in raw, str(raw["value"]), _text(raw.get("when")))
+
+
+def _text(raw: Any) -> str | None:
+    return None if raw is None else str(raw)
+
+
+def _texts(raw: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    return None if raw is None else {name: str(value) for name, value in raw.items()}
+
+
+def _instruction(raw: Mapping[str, Any]) -> InstructionEntry:
+    return InstructionEntry(
+        name=raw["name"],
+        sdm=raw["sdm"],
+        summary=raw["summary"],
+        section=raw["section"],
+        mnemonic=raw.get("mnemonic", raw["name"]),
+        forms=tuple(_form(form) for form in raw["forms"]),
+        values=dict(raw.get("values", {})),
+        steps=tuple(step(one) for one in raw["steps"]),
+    )
+
+
+def _form(raw: Mapping[str, Any]) -> Form:
+    operands = []
+    for number, operand in enumerate(raw.get("operands", ())):
+        name, equals, kind = operand.partition("=")
+        operands.append((name, kind) if equals else (f"operand{number}", name))
+    return Form(tuple(operands), raw["code"], dict(raw.get("with", {})))
+
+
+def step(raw: Mapping[str, Any]) -> Step:
+    """A step as the YAML has it, of an instruction or of an event."""
+    action = next(one for one in ACTIONS if one in raw)
+    qualification, information = raw.get("qualification"), raw.get("information")
+    if qualification is not None and not isinstance(qualification, dict):
+        qualification = {"": qualification}
+    return Step(
+        raw["id"],
+        action,
+        raw[action],
+        _text(raw.get("when")),
+        "non_root" if action == "exit" else raw.get("only"),
+        _text(raw.get("error_code")),
+        _texts(qualification),
+        None if information is None else (information["layout"], _texts(information["parts"]) or {}),
+        _texts(raw.get("also")),
+        raw.get("trap", False),
+        raw.get("why", ""),
+    )

@@ -1,0 +1,1 @@
+"""Instructions of programs: forms chosen, operands read, and their x86 encoding."""
