@@ -15,7 +15,8 @@ from vmcsc.check.evaluate import Status, rules_of
 from vmcsc.check.resolved import fields_of
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.value import Value, known
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 
 CPUS = 1000
 WHOLE = """policy whole {

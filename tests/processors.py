@@ -8,7 +8,8 @@ from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.expression import value
-from vmcsc.pipeline import Result, compile
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 from vmcsc.vmcs import ResolvedWord
 
 EXTERNAL_INTERRUPT, NMI, VNMI, TIMER, POSTED = 1 << 0, 1 << 3, 1 << 5, 1 << 6, 1 << 7

@@ -22,7 +22,8 @@ from vmcsc.cli.config import VARIABLE
 from vmcsc.cli.project import open_project
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.resolve.rules import control_rules
 
 CASES = Path(__file__).parent / "cases"

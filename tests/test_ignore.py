@@ -13,7 +13,8 @@ from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics, Severity
 from vmcsc.ignore import known_codes, why_not_ignored
-from vmcsc.pipeline import Result, compile
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 from vmcsc.source import Source
 from vmcsc.syntax.format import format_source
 

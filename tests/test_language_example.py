@@ -32,7 +32,8 @@ from tests.processors import (
     resolved,
 )
 from vmcsc.architecture.database import Database
-from vmcsc.pipeline import Result, compile
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 from vmcsc.vmcs import Vmcs
 
 # --- the policy of the design, word for word -------------------------------------------------------------------

@@ -27,7 +27,8 @@ from tests.processors import (
 )
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
-from vmcsc.pipeline import Result, compile
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 
 # --- extends, override -----------------------------------------------------------------------------------------
 

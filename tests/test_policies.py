@@ -9,9 +9,11 @@ import pytest
 from tests.processors import raw
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.readers import shipped_cpus
-from vmcsc.pipeline import Result, compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.policy.model import Policy
 from vmcsc.resolve.rules import control_rules, violated
+from vmcsc.result import Result
 from vmcsc.syntax import tree
 from vmcsc.vmcs import Vmcs
 

@@ -7,7 +7,7 @@ the `Result`, never an exception; `VmcscError` is for wrong use.
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
 #   records, cache, source, diagnostic, codes, resources, yamlnodes, errors
 #   -> architecture -> syntax -> expression -> capabilities
-#   -> policy -> vmcs, resolve -> check -> pipeline -> backend, report -> cli.
+#   -> policy -> vmcs, resolve -> check -> result, loading, inputs -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from vmcsc.check.memory import Memory
     from vmcsc.diagnostic import Diagnostic, Severity
     from vmcsc.errors import VmcscError
-    from vmcsc.pipeline import Result, compile, load
+    from vmcsc.loading import load
+    from vmcsc.pipeline import compile
+    from vmcsc.result import Result
     from vmcsc.source import Span
     from vmcsc.vmcs import Vmcs
 
@@ -64,9 +66,9 @@ _HOMES = {
     "Diagnostic": "diagnostic",
     "Severity": "diagnostic",
     "VmcscError": "errors",
-    "Result": "pipeline",
+    "Result": "result",
     "compile": "pipeline",
-    "load": "pipeline",
+    "load": "loading",
     "Span": "source",
     "Vmcs": "vmcs",
 }

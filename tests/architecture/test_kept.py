@@ -13,7 +13,7 @@ from vmcsc.architecture.loader import load_specs
 from vmcsc.cache import Cache
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 from vmcsc.records import dataclass
 from vmcsc.source import Span
 

@@ -17,7 +17,8 @@ from vmcsc.architecture.database import Database
 from vmcsc.backend import emit
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import shipped_cpus
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.vmcs import Vmcs
 
 POLICIES = ("introspection", "kvm_6_1", "kvm_7_3", "kvm_classic", "minimal")

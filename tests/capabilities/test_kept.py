@@ -12,7 +12,7 @@ from vmcsc.cache import Cache
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu, shipped_cpus
 from vmcsc.diagnostic import Diagnostics
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 from vmcsc.source import Source
 
 RDMSR = "0x480: 0x00da050000000013\n0x481: 0x0000007f00000016\n"

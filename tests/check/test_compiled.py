@@ -22,7 +22,8 @@ from vmcsc.check.resolved import fields_of as fields_of_vmcs
 from vmcsc.check.state import State
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.value import Value, known
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.resources import SPECS
 
 ALL = (1 << 64) - 1

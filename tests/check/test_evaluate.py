@@ -23,7 +23,7 @@ from vmcsc.check.verdict import Outcome, Verdict, verdict
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.rules import BoundRule
 from vmcsc.expression.value import Value
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 
 DATABASE = load()
 RULES = rules_of(DATABASE)

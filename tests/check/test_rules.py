@@ -12,7 +12,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.check.compiled import CompiledRules
 from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.check.verdict import verdict
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 
 RULES = [rule.id for rule in load().rules]
 FUNCTION = re.compile(r"[a-z_]\w+")

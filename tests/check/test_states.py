@@ -23,7 +23,8 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.emit_text import emit_text
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value, known
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.policy.states import State, known_states, read_state
 from vmcsc.resolve.states import unmet_needs
 from vmcsc.resources import SPECS

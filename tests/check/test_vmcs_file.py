@@ -17,7 +17,7 @@ from vmcsc.capabilities.cpu import UNKNOWN_CPU
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.check.vmcs_file import WrittenVmcs, is_jsonl, lines_of, parse_number, read_vmcs
 from vmcsc.diagnostic import Diagnostic, Diagnostics
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 from vmcsc.source import MAX_BYTES, Source, UnreadableText
 
 specs = cache(load)

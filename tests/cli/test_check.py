@@ -230,7 +230,7 @@ def test_the_specs_are_loaded_once_for_all_policies(vmcsc: Any, policy: Write, m
         loads.append(folders)
         return load(*folders, cache=cache)
 
-    monkeypatch.setattr("vmcsc.cli.project.load", counted_load)
     monkeypatch.setattr("vmcsc.pipeline.load", counted_load)
+    monkeypatch.setattr("vmcsc.cli.project.load", counted_load)
     vmcsc("check", policy(GOOD, "a.vmcs"), policy(GOOD, "b.vmcs"))
     assert len(loads) == 1

@@ -15,7 +15,8 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.bind import bind, bind_condition
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.scope import Scope
-from vmcsc.pipeline import Result, compile
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 

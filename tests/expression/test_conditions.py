@@ -11,7 +11,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 
 FIELD = """\
 kind: fields

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.fuzz.mutations import Mutator
 from tests.fuzz.readers import READERS
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 from vmcsc.source import UnreadableText
 
 SECONDS = 2.0

@@ -18,7 +18,8 @@ from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import nodes, value
 from vmcsc.expression.evaluate import evaluate
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.policy.compose import Override, compose_assignments, compose_paintings, compose_stances
 from vmcsc.policy.model import Assignment, Painting, Stance
 from vmcsc.source import Source, Span

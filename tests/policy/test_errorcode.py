@@ -17,7 +17,7 @@ from vmcsc.expression import nodes, value
 from vmcsc.expression.bind import bind_condition
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.scope import Scope
-from vmcsc.pipeline import load
+from vmcsc.loading import load
 from vmcsc.policy.errorcode import error_code_test
 from vmcsc.policy.model import ErrorCodeTest
 from vmcsc.source import Source

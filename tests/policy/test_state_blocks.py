@@ -11,8 +11,10 @@ from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import shipped_cpus
 from vmcsc.check.evaluate import Status
-from vmcsc.pipeline import Result, compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.resolve.rules import control_rules
+from vmcsc.result import Result
 
 ICE = "ice_lake_i7_1065g7"
 IA_32E, HOST_64 = 1 << 9, 1 << 9

@@ -13,7 +13,8 @@ from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
-from vmcsc.pipeline import compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.vmcs import Vmcs
 
 SPECS = load()

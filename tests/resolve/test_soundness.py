@@ -18,7 +18,9 @@ from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.expression import value
 from vmcsc.expression.value import Value
-from vmcsc.pipeline import Result, compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
+from vmcsc.result import Result
 
 BITS = {
     "pin_based.nmi_exiting": 3,

@@ -1,4 +1,4 @@
-"""Why a rule is violated: the parts of its own expression that made it false, with the values they had."""
+"""Why a condition is as it is: the parts of its own expression that made it so, with the values they had."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ from vmcsc.check.evaluate import RuleResult
 from vmcsc.check.state import State
 from vmcsc.expression import nodes
 from vmcsc.expression.emit_text import emit_text
-from vmcsc.expression.evaluate import evaluate
+from vmcsc.expression.evaluate import Reader, evaluate
 
 
 def reasons(result: RuleResult, state: State) -> list[str]:
     """One line for each part that is false, with what it read."""
-    wanted = result.bound.require
-    return list(dict.fromkeys(_false_parts(wanted, state, expected=True)))
+    return unmet_parts(result.bound.require, state.read)
 
 
-def _false_parts(node: nodes.Node, state: State, *, expected: bool) -> Iterator[str]:
-    """The smallest parts of a condition that are not as `expected`."""
-    now = evaluate(node, state.read).bit(0)
+def unmet_parts(condition: nodes.Node, read: Reader) -> list[str]:
+    """One line for each of the smallest parts of `condition` that keep it from holding, with what they read."""
+    parts = deciding_parts(condition, read, expected=True)
+    return list(dict.fromkeys(_stated(node, read, expected) for node, expected in parts))
+
+
+def deciding_parts(node: nodes.Node, read: Reader, *, expected: bool) -> Iterator[tuple[nodes.Node, bool]]:
+    """The smallest parts of a condition that are not as `expected`, each with what was expected of it."""
+    now = evaluate(node, read).bit(0)
     if now is expected:
         return
     match node:
         case nodes.Invert(width=1, operand=operand) if not isinstance(operand, nodes.Comparison):
-            yield from _false_parts(operand, state, expected=not expected)
+            yield from deciding_parts(operand, read, expected=not expected)
         case nodes.Operation(width=1, operator="&" | "|", left=left, right=right):
-            yield from _false_parts(left, state, expected=expected)
-            yield from _false_parts(right, state, expected=expected)
+            yield from deciding_parts(left, read, expected=expected)
+            yield from deciding_parts(right, read, expected=expected)
         case _:
-            yield _stated(node, state, expected)
+            yield node, expected
 
 
-def _stated(node: nodes.Node, state: State, expected: bool) -> str:
-    inputs = {emit_text(leaf): state.read(leaf) for leaf in nodes.leaves(node)}
+def _stated(node: nodes.Node, read: Reader, expected: bool) -> str:
+    inputs = {emit_text(leaf): read(leaf) for leaf in nodes.leaves(node)}
     values = ", ".join(f"{name} = {value}" for name, value in inputs.items())
     text = emit_text(node) if expected else f"not ({emit_text(node)})"
     return f"{text} is not so: {values}" if values else f"{text} is not so"

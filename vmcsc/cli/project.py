@@ -16,8 +16,10 @@ from vmcsc.cli.kept import user_cache
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.ignore import known_codes, why_not_ignored
-from vmcsc.pipeline import Result, compile, load
+from vmcsc.loading import load
+from vmcsc.pipeline import compile
 from vmcsc.records import dataclass
+from vmcsc.result import Result
 from vmcsc.source import Source, Span
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from vmcsc.cli.project import Project
-    from vmcsc.pipeline import Result
+    from vmcsc.result import Result
 
 _KIND = "check"
 _VARIABLES = ("FORCE_COLOR", "NO_COLOR", "TERM", "VMCSC_CONFIG")

@@ -96,6 +96,8 @@ def _leaf(leaf: nodes.Leaf) -> str:
             return leaf.msr.name if leaf.width == 64 else f"{leaf.msr.name}{_place(leaf.low, leaf.width)}"
         case nodes.FieldBits() | nodes.ElementBits():
             return leaf.written
+        case nodes.RegisterBits():
+            return _register(leaf)
         case nodes.ProcessorState():
             return f"processor.{leaf.state.name}"
         case nodes.AllowedBits():
@@ -106,6 +108,11 @@ def _leaf(leaf: nodes.Leaf) -> str:
             return f"{leaf.name}{_place(leaf.low, leaf.width)}"
         case _:
             raise TypeError(f"no text for {type(leaf).__name__}")
+
+
+def _register(leaf: nodes.RegisterBits) -> str:
+    whole = leaf.low == 0 and leaf.width == leaf.register.width
+    return leaf.written or f"register.{leaf.register.name}{'' if whole else _place(leaf.low, leaf.width)}"
 
 
 def _place(low: int, width: int) -> str:

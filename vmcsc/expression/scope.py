@@ -150,14 +150,15 @@ class Scope:
             known = tuple(f"register.{one}" for one in self.registers)
             return Unresolved(codes.UNKNOWN_NAME, f"no register is named `register.{name}`", known)
         if not rest[1:]:
-            return nodes.RegisterBits(register.width, register, 0)
+            return nodes.RegisterBits(register.width, register, 0, written=f"register.{name}")
         layout = None if register.layout is None else self.database.layouts[register.layout]
         named = {} if layout is None else layout.by_name
         bits = named.get(".".join(rest[1:]))
         if bits is None:
             message = f"`register.{name}` has no bits named `{'.'.join(rest[1:])}`"
             return Unresolved(codes.UNKNOWN_NAME, message, tuple(named))
-        return nodes.RegisterBits(bits.width, register, bits.low, values=bits.values)
+        written = f"register.{name}.{bits.name}"
+        return nodes.RegisterBits(bits.width, register, bits.low, values=bits.values, written=written)
 
     def _fact(self, rest: tuple[str, ...]) -> nodes.Leaf | Unresolved:
         fact = self.database.facts.get(".".join(rest))

@@ -1,0 +1,56 @@
+"""What the specs say a scenario takes where its policy leaves something open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.operation import Transfer, machine_files
+from vmcsc.architecture.reader import read_document
+from vmcsc.diagnostic import Diagnostics
+from vmcsc.records import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedField:
+    """A field that gets a value where `when` (None: always) holds; `page` says what the page holds that it points to."""
+
+    field: str
+    value: str
+    when: str | None
+    page: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The names of the states of guest and host, the fields besides, and what the machine starts with.
+
+    `start` are the values of registers; `revision` is the expression for the revision identifier of regions; `tables`
+    has the bits of entries that point to a table and of those that map a large page, by the name of the tables.
+    """
+
+    guest: str
+    host: str
+    fields: tuple[CompletedField, ...]
+    start: tuple[Transfer, ...]
+    revision: str
+    tables: Mapping[str, tuple[int, int]]
+
+
+@lru_cache(maxsize=8)
+def completion_of(database: Database) -> Completion:
+    """The completion that the specs state. Raises `ValueError` where no file does."""
+    for path in reversed(machine_files(database)):
+        document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
+        if document is not None and document.kind == "completion":
+            raw = document.value
+            fields = tuple(
+                CompletedField(one["field"], str(one["value"]), one.get("when"), one.get("page"))
+                for one in raw["fields"]
+            )
+            start = tuple(Transfer(one["register"], False, str(one["value"]), None) for one in raw["start"])
+            tables = {name: (one["table"], one["leaf"]) for name, one in raw["tables"].items()}
+            states = raw["states"]
+            return Completion(states["guest"], states["host"], fields, start, str(raw["revision"]), tables)
+    raise ValueError("the specs do not say what a scenario takes where its policy leaves something open")

@@ -1,0 +1,1 @@
+"""Scenarios: the tests that a policy carries, bound, made into programs, run on the machine, and judged."""
