@@ -118,6 +118,26 @@ def test_a_dash_is_standard_input(vmcsc: Any, monkeypatch: pytest.MonkeyPatch) -
     assert run.out.startswith("<stdin>:2:21: error[VMX2002]: ")
 
 
+def test_a_dash_after_cpu_is_a_cpu_on_standard_input(
+    vmcsc: Any, policy: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbids = "policy one {\n  pin_based { forbid external_interrupt_exiting }\n}\n"
+    type_in(monkeypatch, b"0x480: 0x0058040000000004\n0x481: 0x0000007f00000017\n")
+    run = vmcsc("check", policy(forbids), "--cpu", "-")
+    assert run.code == 1
+    assert "IA32_VMX_PINBASED_CTLS" in run.out
+    type_in(monkeypatch, b"no capabilities at all\n")
+    assert vmcsc("check", policy(GOOD), "--cpu", "-").code == 2
+
+
+def test_the_environment_may_say_the_format(vmcsc: Any, policy: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMCSC_FORMAT", "concise")
+    assert vmcsc("check", policy(BAD)).out.count("\n") == 1
+    assert json.loads(vmcsc("check", policy(BAD), "--format", "json").out)
+    monkeypatch.setenv("VMCSC_FORMAT", "parchment")  # another program's wish
+    assert vmcsc("check", policy(BAD)).out.count("\n") > 1
+
+
 def test_standard_input_that_is_no_text_is_unreadable_input(vmcsc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     type_in(monkeypatch, b"policy x {\n\xff")
     run = vmcsc("check", "-")

@@ -112,6 +112,25 @@ def test_several_files_cannot_have_one_name(vmcsc: Any, policy: Write) -> None:
     run = vmcsc("emit", "listing", policy(GOOD), "--greeting", "many")
     assert (run.code, run.out) == (2, "")
     assert "a.txt, b.txt" in run.err
+    assert "name a folder" in run.err
+
+
+def test_several_files_go_into_a_folder(vmcsc: Any, policy: Write, tmp_path: Path) -> None:
+    for folder in ("new/", "new"):  # the second time it is there
+        target = str(tmp_path / folder) + ("/" if folder.endswith("/") else "")
+        assert vmcsc("emit", "listing", policy(GOOD), "--greeting", "many", "-o", target) == (0, "", "")
+        assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "a/../../out.txt"])
+def test_a_back_end_cannot_write_out_of_the_folder(
+    vmcsc: Any, policy: Write, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Listing, "emit", lambda self, vmcses, options: [Artifact(name, "x"), Artifact("in.txt", "x")])
+    run = vmcsc("emit", "listing", policy(GOOD), "-o", f"{tmp_path}/folder/")
+    assert run.code == 2
+    assert "does not lie in the folder" in run.err
+    assert [path.name for path in tmp_path.rglob("*.txt")] == ["in.txt"]
 
 
 # --- options of the back end ---

@@ -14,7 +14,7 @@ from vmcsc.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CompletedField:
-    """A field that gets a value where `when` (None: always) holds; `page` says what the page holds that it points to."""
+    """A field that gets a value where `when` (None: always) holds; `page` is the content of the page it names."""
 
     field: str
     value: str

@@ -99,6 +99,7 @@ def _help() -> str:
         "  --version   show the version of the program and of its data\n\n"
         "environment:\n"
         "  NO_COLOR, FORCE_COLOR  never or always use colours; --color wins\n"
+        "  VMCSC_FORMAT           how findings are printed; --format wins\n"
         "  VMCSC_CONFIG           the settings, instead of the nearest vmcsc.toml\n"
         "  VMCSC_CACHE            0: keep nothing in $XDG_CACHE_HOME/vmcsc or ~/.cache/vmcsc\n"
         "  VMCSC_TRACEBACK        1: show where an internal error happened\n\n"

@@ -18,8 +18,8 @@ from vmcsc.check.evaluate import Status
 from vmcsc.check.vmcs_file import is_jsonl, lines_of, read_vmcs
 from vmcsc.cli.findings import code_texts, counted, exit_code, print_findings, summary
 from vmcsc.cli.judged import Judged
-from vmcsc.cli.policies import read_standard_input
 from vmcsc.cli.project import Project
+from vmcsc.cli.standard_input import read_standard_input
 from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.records import replace
@@ -36,7 +36,7 @@ def check_states(arguments: argparse.Namespace, project: Project) -> int:
     """Judge every VMCS on every CPU, print what became of it, and return the exit code."""
     run = _Run(arguments, project.database)
     for name in arguments.cpu:
-        cpu = read_cpu(name, project.database, run.diagnostics)
+        cpu = name if isinstance(name, Cpu) else read_cpu(name, project.database, run.diagnostics)
         run.cpus += [] if cpu is None else [cpu]
     if not run.diagnostics.failed:
         run.cpus = run.cpus or [UNKNOWN_CPU]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
-from vmcsc.capabilities.readers import read_cpu
 from vmcsc.cli.findings import print_findings
 from vmcsc.cli.project import open_project
+from vmcsc.cli.standard_input import read_cpu
 from vmcsc.diagnostic import Diagnostics
 
 

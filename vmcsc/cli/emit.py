@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -57,21 +58,42 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _write(artifacts: Sequence[Artifact], output: str | None, diagnostics: Diagnostics) -> None:
-    """Write the artifact to the file `output` or to standard output; what prevents it is a finding."""
+    """Write to the file or folder `output` or to standard output; what prevents it is a finding."""
+    if output is not None and (output.endswith(os.sep) or (len(artifacts) != 1 and Path(output).is_dir())):
+        _into_folder(artifacts, Path(output), diagnostics)
+        return
     if len(artifacts) != 1:
         names = ", ".join(artifact.path for artifact in artifacts)
         message = f"the back end makes several files, which cannot have one name: {names}"
-        diagnostics.report(codes.CANNOT_WRITE, message)
+        diagnostics.report(codes.CANNOT_WRITE, message, help="name a folder for them: `-o FOLDER/`")
         return
     content = artifacts[0].content
     if output in (None, "-"):
         _to_standard_output(content)
         return
+    _to_file(artifacts[0], Path(output or ""), diagnostics)
+
+
+def _into_folder(artifacts: Sequence[Artifact], folder: Path, diagnostics: Diagnostics) -> None:
+    """Write each artifact under its own name below `folder`; a name that leads out of it is refused."""
+    for artifact in artifacts:
+        parts = Path(artifact.path).parts
+        if not parts or Path(artifact.path).is_absolute() or ".." in parts:
+            diagnostics.report(codes.CANNOT_WRITE, f"{artifact.path} does not lie in the folder {folder}")
+            continue
+        target = folder / artifact.path
+        with suppress(OSError):  # writing says why
+            target.parent.mkdir(parents=True, exist_ok=True)
+        _to_file(artifact, target, diagnostics)
+
+
+def _to_file(artifact: Artifact, path: Path, diagnostics: Diagnostics) -> None:
+    content = artifact.content
     try:
-        write_whole(Path(output or ""), content.encode() if isinstance(content, str) else content)
+        write_whole(path, content.encode() if isinstance(content, str) else content)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
+        diagnostics.report(codes.CANNOT_WRITE, f"{path} cannot be written: {reason}")
 
 
 def _to_standard_output(content: str | bytes) -> None:
@@ -132,7 +154,11 @@ def parser(name: str | None = None, backend: Backend | None = None) -> Parser:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="the file to write; without it, or with -, standard output"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file to write, or with a / at its end the folder for all files; without it, or with -,"
+        " standard output",
     )
     add_cpus(parser)
     add_specs(parser)

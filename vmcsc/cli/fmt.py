@@ -11,7 +11,8 @@ from vmcsc import codes
 from vmcsc.cli.findings import counted, exit_code, print_findings, summary
 from vmcsc.cli.output import write_whole
 from vmcsc.cli.parser import Parser, add_color, add_format
-from vmcsc.cli.policies import SUFFIX, read_standard_input
+from vmcsc.cli.policies import SUFFIX
+from vmcsc.cli.standard_input import read_standard_input
 from vmcsc.cli.terminal import put, put_exactly, use_color
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.records import dataclass

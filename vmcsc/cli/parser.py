@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from typing import Any, NoReturn
 
 from vmcsc.cli.terminal import put
 from vmcsc.report.cells import visible
+
+FORMAT_VARIABLE = "VMCSC_FORMAT"
+"""The environment variable that says how findings are printed, so that a pipeline need not say it in every command."""
 
 _UNRECOGNIZED = "unrecognized arguments: "
 
@@ -79,7 +83,8 @@ def add_cpus(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME|FILE",
         help="a CPU to compile for: a name that `vmcsc cpu list` prints, a file with its capability MSRs (YAML, JSON,"
-        " or the output of rdmsr, vmxcap, QEMU or libvirt), `live` for this machine, or `kvm` for what KVM on it offers"
+        " or the output of rdmsr, vmxcap, QEMU or libvirt), - for such a text on standard input,"
+        " `live` for this machine, or `kvm` for what KVM on it offers"
         " to guests; may be repeated, and replaces the CPUs that the policy names",
     )
 
@@ -96,8 +101,13 @@ def add_specs(parser: argparse.ArgumentParser) -> None:
 
 def add_format(parser: argparse.ArgumentParser, choices: Sequence[str], default: str, help: str) -> None:
     listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    wished = os.environ.get(FORMAT_VARIABLE)
     parser.add_argument(
-        "--format", choices=choices, default=default, metavar="FORMAT", help=f"{help}: {listed} (default: {default})"
+        "--format",
+        choices=choices,
+        default=wished if wished in choices else default,
+        metavar="FORMAT",
+        help=f"{help}: {listed} (default: {FORMAT_VARIABLE} where it is one of them, else {default})",
     )
 
 

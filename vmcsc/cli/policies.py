@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
+from vmcsc.cli.standard_input import read_standard_input
 from vmcsc.diagnostic import Diagnostics
-from vmcsc.source import MAX_BYTES, Source, UnreadableText, refuse_deceptive, source_of_bytes
+from vmcsc.source import Source, UnreadableText
 
 SUFFIX = ".vmcs"
 POLICY_HELP = "a policy: a file, the name of a shipped policy, or - for standard input"
@@ -56,16 +56,3 @@ def _is_file_name(name: str) -> bool:
 def _plain(name: str) -> str:
     """Policies are called `kvm_6_1` in the language, and their files `kvm-6.1`."""
     return name.replace("-", "_").replace(".", "_")
-
-
-def read_standard_input(name: str = "<stdin>") -> Source:
-    """Standard input as a source called `name`. Raises `UnreadableText`."""
-    if sys.stdin is None:
-        raise UnreadableText("it is closed")
-    stream = getattr(sys.stdin, "buffer", None)
-    if stream is None:  # a test or a program has put a text there
-        return refuse_deceptive(Source(name, sys.stdin.read(MAX_BYTES + 1)))
-    try:
-        return source_of_bytes(stream.read(MAX_BYTES + 1), name)
-    except OSError as error:
-        raise UnreadableText(error.strerror or "it cannot be read") from error

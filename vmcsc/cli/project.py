@@ -13,9 +13,12 @@ from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu, shipped_cpus
 from vmcsc.cli.config import Config, read_config
 from vmcsc.cli.kept import user_cache
+from vmcsc.cli.standard_input import NAME
+from vmcsc.cli.standard_input import read_cpu as read_cpu_or_input
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.ignore import known_codes, why_not_ignored
+from vmcsc.inputs import CpuLike
 from vmcsc.loading import load
 from vmcsc.pipeline import compile
 from vmcsc.records import dataclass
@@ -37,7 +40,7 @@ class Project:
     findings: Sequence[Diagnostic] = ()
     cpu_names: Sequence[str] = ()
 
-    def compile(self, source: str | Path | Source, cpus: Sequence[str] = (), *, strict: bool = False) -> Result:
+    def compile(self, source: str | Path | Source, cpus: Sequence[CpuLike] = (), *, strict: bool = False) -> Result:
         """As `vmcsc.compile`, for the CPUs of the command line if there are any."""
         return compile(
             source,
@@ -65,8 +68,21 @@ def open_project(arguments: argparse.Namespace, *, with_cpus: bool = False) -> P
     cpus = [read_cpu(name, database, diagnostics, span) for name, span in names.items()]
     ignore = ignored_codes(config, database, diagnostics)
     refuse(diagnostics)
+    _take_input(arguments, database)
     kept = tuple(finding for finding in diagnostics if finding.code not in ignore)
     return Project(database, [cpu for cpu in cpus if cpu is not None], search, ignore, kept, tuple(names))
+
+
+def _take_input(arguments: argparse.Namespace, database: Database) -> None:
+    """Put the CPU on standard input in the place of the `-` that stands for it among several names."""
+    named = getattr(arguments, "cpu", None)
+    if not isinstance(named, list) or NAME not in named:
+        return
+    diagnostics = Diagnostics()
+    given = read_cpu_or_input(NAME, database, diagnostics)
+    if given is None:
+        raise VmcscError("the CPU on standard input cannot be used", tuple(diagnostics))
+    arguments.cpu = [given if name == NAME else name for name in named]
 
 
 def refuse(diagnostics: Diagnostics) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vmcsc.result import Result
 
 _KIND = "check"
-_VARIABLES = ("FORCE_COLOR", "NO_COLOR", "TERM", "VMCSC_CONFIG")
+_VARIABLES = ("FORCE_COLOR", "NO_COLOR", "TERM", "VMCSC_CONFIG", "VMCSC_FORMAT")
 _SUFFIX = ".vmcs"
 
 
