@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
+from vmcsc.check.evaluate import Status
 from vmcsc.check.resolved import check_vmcs, report_undetermined, speaks_of_rules
 from vmcsc.diagnostic import Diagnostic, Diagnostics, merged_by_cpu
 from vmcsc.ignore import errors_and_kept, judge_ignores, read_ignores
@@ -47,27 +48,29 @@ def compile(
     if policy is None or diagnostics.failed:
         return Result(policy, {}, _sorted(errors_and_kept(diagnostics, ignores, ignore)), diagnostics.suppressed)
     stages = [(one.name, *_for_one(one, policy, db, params, strict=strict)) for one in cpus]
-    own = [(name, found) for name, _, found in stages]
+    own = [(name, found) for name, _, found, _ in stages]
+    open_rules = {name: count for name, _, _, count in stages if count}
     unnamed = cpus == [UNKNOWN_CPU]
     diagnostics.extend([d for _, found in own for d in found] if unnamed else merged_by_cpu(own))
     suppressed = diagnostics.suppressed + sum(found.suppressed for _, found in own)
     as_meant = cpu is None and not params and not unnamed
     kept = judge_ignores(diagnostics, ignores, ignore, policy.source, as_meant=as_meant)
-    return Result(policy, {name: vmcs for name, vmcs, _ in stages}, _sorted(kept), suppressed)
+    return Result(policy, {name: vmcs for name, vmcs, _, _ in stages}, _sorted(kept), suppressed, open_rules)
 
 
 def _for_one(
     cpu: Cpu, policy: Policy, db: Database, params: Mapping[str, int] | None, *, strict: bool
-) -> tuple[Vmcs, Diagnostics]:
-    """What the policy comes to on one processor, and what there is to say of it."""
-    found = Diagnostics()
+) -> tuple[Vmcs, Diagnostics, int]:
+    """What the policy comes to on one processor, what there is to say of it, and how many rules are undetermined."""
+    found, count = Diagnostics(), 0
     vmcs = resolve(policy, db, cpu, found, params)
     if speaks_of_rules(vmcs):
         checked = check_vmcs(vmcs)
         found.extend(checked.findings)
+        count = len(checked.of(Status.UNDETERMINED))
         if strict and cpu is not UNKNOWN_CPU:
             report_undetermined(checked, vmcs, found)
-    return vmcs, found
+    return vmcs, found, count
 
 
 def _sorted(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

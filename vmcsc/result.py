@@ -9,7 +9,7 @@ from vmcsc.check.check import Checked
 from vmcsc.check.resolved import check_vmcs
 from vmcsc.diagnostic import Diagnostic
 from vmcsc.policy.model import Policy
-from vmcsc.records import dataclass
+from vmcsc.records import dataclass, field
 from vmcsc.vmcs import Vmcs
 
 
@@ -19,12 +19,14 @@ class Result:
 
     `suppressed` counts the findings beyond the limit, which are not in `diagnostics`. `checked` is what the rules of VM
     entry say of each VMCS, the state of the processor being unknown; violations are among the diagnostics.
+    `undetermined` counts for each processor the rules that cannot be decided, if the policy gives more than controls.
     """
 
     policy: Policy | None
     by_cpu: Mapping[str, Vmcs]
     diagnostics: tuple[Diagnostic, ...]
     suppressed: int = 0
+    undetermined: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -99,6 +99,22 @@ def test_a_rule_is_explained_by_its_code_and_by_its_name(vmcsc: Any) -> None:
     assert "help" in facts(run)
 
 
+def test_a_state_is_explained_with_needs_controls_and_every_field(vmcsc: Any) -> None:
+    run = vmcsc("explain", "Virtual-8086", "--kind", "state")
+    assert run.code == 0
+    assert "taken by  state guest virtual_8086 { }" in run.out
+    assert "vm_entry.ia_32e_mode_guest = 0" in run.out
+    assert "  guest_rflags                         0x23002\n" in run.out
+    assert "  field " in run.out and " value\n" in run.out
+    unable = vmcsc("explain", "real_mode", "--kind", "state").out
+    assert "not possible on " in unable and "yonah_core_duo_t2600" in unable  # no unrestricted guest
+
+
+def test_a_state_is_one_meaning_among_others(vmcsc: Any) -> None:
+    out = vmcsc("explain", "pae").out
+    assert "fact pae\n" in out and "state pae\n" in out
+
+
 def test_a_diagnostic_code_is_explained(vmcsc: Any) -> None:
     run = vmcsc("explain", "vmx2002")
     assert run.out.startswith("code VMX2002\n")

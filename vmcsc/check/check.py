@@ -14,7 +14,7 @@ from vmcsc.check.explain import reasons
 from vmcsc.check.memory import Memory
 from vmcsc.check.missing import missing_of, text_of
 from vmcsc.check.state import State
-from vmcsc.check.verdict import Verdict, verdict
+from vmcsc.check.verdict import Verdict, parts_text, verdict
 from vmcsc.diagnostic import Code, Diagnostic, Severity
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value
@@ -69,7 +69,7 @@ def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Dia
     rule = result.rule
     if result.element is not None and result.bound.area is not None:
         _at_element(result, state)
-    outcome = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rule.outcome.items())
+    outcome = parts_text(rule.outcome.items())
     where = "" if result.element is None else f" (element {result.element} of {rule.each[1] if rule.each else ''})"
     notes = (*reasons(result, state), rule.why, f"SDM: {rule.section}; {outcome}")
     read = [leaf.key[1] for leaf in result.bound.leaves() if leaf.key[0] == "field"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
@@ -19,7 +19,23 @@ class Outcome:
     parts: tuple[tuple[str, int | str], ...]
 
     def __str__(self) -> str:
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.parts)
+        return parts_text(self.parts)
+
+
+def parts_text(parts: Iterable[tuple[str, int | str]]) -> str:
+    """An outcome as the manual writes it: `#UD`, `VMfailInvalid`, `exit reason 33, qualification 0`."""
+    return ", ".join(_SHORT[name](value) if name in _SHORT else f"{_spoken(name)} {value}" for name, value in parts)
+
+
+_SHORT: Mapping[str, Callable[[int | str], str]] = {
+    "fault": lambda value: f"#{str(value).upper()}",
+    "instruction_exit": lambda _: "VM exit of the instruction itself",
+    "vmfail_invalid": lambda _: "VMfailInvalid",
+}
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

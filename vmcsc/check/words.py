@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Rule
-from vmcsc.check.verdict import Outcome, Verdict
+from vmcsc.check.verdict import Outcome, Verdict, parts_text
 
 
 def verdict_text(verdict: Verdict, database: Database, on: str = "") -> str:
@@ -28,8 +28,7 @@ def outcome_text(parts: Mapping[str, int | str], database: Database) -> str:
 def outcomes_of(rule: Rule) -> str:
     """What a violation causes, and what on some processors: `exit reason 33, qualification 0`."""
     outcomes = (rule.outcome, *rule.other_outcomes)
-    texts = (", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one.items()) for one in outcomes)
-    return " or ".join(texts)
+    return " or ".join(parts_text(one.items()) for one in outcomes)
 
 
 def outcome_json(outcome: Outcome) -> dict[str, int | str]:

@@ -15,6 +15,7 @@ from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.report import FORMATS
+from vmcsc.result import Result
 
 
 def run(argv: Sequence[str]) -> int:
@@ -51,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
         suppressed=diagnostics.suppressed,
         database=project.database,
     )
-    counts = f"{counted(len(arguments.policies), 'policy')}, {summary(found)}\n"
+    counts = f"{counted(len(arguments.policies), 'policy')}, {summary(found)}{_open(results)}\n"
     code = exit_code(found, strict=arguments.strict, exit_zero=arguments.exit_zero)
     put(output, sys.stdout)
     put(counts, sys.stderr)
@@ -59,12 +60,19 @@ def run(argv: Sequence[str]) -> int:
     return code
 
 
+def _open(results: Sequence[Result | None]) -> str:
+    """How many rules could not be decided where the rules were looked at, at most on one CPU."""
+    most = max((count for result in results if result is not None for count in result.undetermined.values()), default=0)
+    return f"; {counted(most, 'rule')} undetermined" if most else ""
+
+
 def parser() -> Parser:
     parser = Parser(
         "check",
         "Compile policies, for the CPUs that they name or those given, and print what is wrong with them.\n"
         "Where neither says a CPU, those of the settings are taken, or else only what no CPU could grant is\n"
-        "an error. Findings go to standard output, how many there are to standard error. A comment\n"
+        "an error. Findings go to standard output, how many there are to standard error, and how many rules\n"
+        "of VM entry could not be decided where a policy gives guest or host state (--strict says why). A comment\n"
         "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.\n"
         "With --state, say instead what VM entry makes of a VMCS that something else wrote: whether it succeeds,\n"
         "which rules it violates, and which cannot be decided for want of what.",

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.lookup import KINDS, Meaning, look_up, similar
+from vmcsc.architecture.lookup import KINDS, Meaning, look_up, plain, similar
 from vmcsc.capabilities.census import varies
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu, shipped_cpus
@@ -21,14 +21,19 @@ from vmcsc.report.cells import visible
 from vmcsc.report.style import paint
 
 _MAX_WIDTH = 100
+STATE = "state"
+"""The kind of what is no entry of the specs but a file of its own."""
 
 
 def run(argv: Sequence[str]) -> int:
     arguments = parser().parse_intermixed_args(argv)
     database = open_project(arguments).database
-    found, unknown = _meanings(arguments.words, arguments.kind, database)
+    found, missing = _meanings(arguments.words, arguments.kind, database)
+    states = _states(arguments.words, arguments.kind, database)
+    unknown = [word for word in missing if word not in states]
     cpus = _shipped(database) if any(varies(meaning.entry, meaning.owner) for meaning in found) else []
     described = [describe(meaning, database, cpus) for meaning in found]
+    described += [description for descriptions in states.values() for description in descriptions]
     if arguments.format == "json":
         listed = [description.as_json() for description in described]
         put(json.dumps({"version": 1, "meanings": listed}, indent=2) + "\n", sys.stdout)
@@ -38,6 +43,18 @@ def run(argv: Sequence[str]) -> int:
     for word in unknown:
         put(_nothing(word, arguments.kind, database), sys.stderr)
     return 2 if unknown else 0
+
+
+def _states(words: Sequence[str], kind: str | None, database: Database) -> dict[str, list[Description]]:
+    """The states that some of the words name, besides whatever else they mean."""
+    names = {plain(name) for name in database.files("states", ".yaml")}
+    asked = [word for word in words if kind in (None, STATE) and plain(word) in names]
+    if not asked:
+        return {}
+    from vmcsc.cli.states import describe_states
+
+    cpus = _shipped(database)
+    return {word: describe_states(word, database, cpus) for word in asked}
 
 
 def _shipped(database: Database) -> list[Cpu]:
@@ -116,7 +133,11 @@ def _bit_table(description: Description, width: int | None, color: bool) -> str:
     from vmcsc.cli.table import table  # rich takes 40 ms, so only for a table
 
     inner = None if width is None else width - 2
-    text = table(("bits", "name", "meaning"), description.bits, width=inner, color=color)
+    rows: Sequence[tuple[str, ...]] = description.bits
+    headers: tuple[str, ...] = ("bits", "name", "meaning")
+    if not any(place for place, _, _ in description.bits):  # a state has fields, and no bits
+        headers, rows = ("field", "value"), [row[1:] for row in description.bits]
+    text = table(headers, rows, width=inner, color=color)
     return textwrap.indent(text, "  ")
 
 
@@ -124,15 +145,17 @@ def parser() -> Parser:
     parser = Parser(
         "explain",
         "Say what a name, a number or a diagnostic code means: controls, fields (also by encoding), MSRs\n"
-        "(also by index), exit reasons, instruction errors, exceptions, layouts, processor facts, rules.\n"
+        "(also by index), exit reasons, instruction errors, exceptions, layouts, processor facts, rules,\n"
+        "states of guest and host.\n"
         "A number may have several meanings; all are given. Upper and lower case, blanks and punctuation\n"
         "do not matter.",
         "vmcsc explain enable_ept 0x4002 33 VMX3001",
         "exit status:\n  0  everything has a meaning\n  2  a word means nothing, or wrong use\n",
         SETTINGS,
     )
+    kinds = (*KINDS, STATE)
     parser.add_argument("words", nargs="+", metavar="NAME|NUMBER", help="such as enable_ept, 0x4002, 4002H or 16386")
-    parser.add_argument("--kind", choices=KINDS, metavar="KIND", help=f"only meanings of this kind: {', '.join(KINDS)}")
+    parser.add_argument("--kind", choices=kinds, metavar="KIND", help=f"only meanings of this kind: {', '.join(kinds)}")
     add_specs(parser)
     add_format(parser, ("text", "json"), "text", "how meanings are printed")
     add_color(parser)
