@@ -12,6 +12,7 @@ from vmcsc.vmcs import Vmcs
 
 from .expressions import capability_leaf, control_macro, cut, exists, guarded, word_macro
 from .fields import FieldPart
+from .needs import NeedsPart
 from .text import CAPABILITIES, comment_text, function, heading, page_rows, wrapped
 
 _MASKS = {
@@ -49,6 +50,7 @@ class _PolicyPart:
         self._prefix = prefix
         self._leaf: LeafName = capability_leaf({nodes.Parameter: _parameter, nodes.CpuFact: _fact})
         self._fields = FieldPart(vmcs, prefix, self._leaf)
+        self._needs = NeedsPart(vmcs, prefix, self._leaf)
         self._facts = self._asked_facts()
 
     def text(self) -> str:
@@ -61,6 +63,7 @@ class _PolicyPart:
             self._wishes(),
             self._fields.structure(),
             self._fields.function(),
+            self._needs.text(),
             self._calls(),
         ]
         return "\n".join(part for part in parts if part)
@@ -83,6 +86,7 @@ class _PolicyPart:
         yield from (assignment.condition for assignment in policy.assignments if assignment.condition is not None)
         yield from (assignment.value for assignment in policy.assignments)
         yield from (p.default for p in policy.parameters.values() if p.default is not None)
+        yield from self._needs.expressions()
         for field in self._fields.fields:
             asked = exists(field, self._db)
             if asked is not None:
@@ -198,6 +202,12 @@ class _PolicyPart:
         p, count = self._prefix, len(self._fields.fields)
         given, result = f"const struct {p}_arguments *a", f"struct {p}_vmcs *v"
         vmwrite, context = "vmcsc_vmwrite_function vmwrite", "void *context"
+        needs = ""
+        if self._needs:
+            needs = f"""    v->result.unmet_needs = {p}_unmet_needs(c, a);
+    if (outcome == VMCSC_OK && v->result.unmet_needs != 0u)
+        return VMCSC_UNMET;
+"""
         return f"""/* What the policy comes to on the processor `c`. Returns VMCSC_OK, or what is wrong. */
 {function("int", f"{p}_resolve", CAPABILITIES, given, result)}{{
     struct vmcsc_wishes wishes;
@@ -205,7 +215,7 @@ class _PolicyPart:
     {p}_wishes(c, a, &wishes);
     outcome = vmcsc_settle(c, &wishes, &v->result);
     {p}_resolve_fields(c, a, v);
-    return outcome == VMCSC_OK && v->result.field_conflicts ? VMCSC_CONFLICT : outcome;
+{needs}    return outcome == VMCSC_OK && v->result.field_conflicts ? VMCSC_CONFLICT : outcome;
 }}
 
 /* VMWRITE the control words, then the fields. Returns VMCSC_OK or VMCSC_WRITE_FAILED. */

@@ -20,6 +20,7 @@ struct vmcsc_result {
     uint64_t runtime[VMCSC_WORDS];       /* allowed: may be set later */
     uint64_t conflicting[VMCSC_WORDS];   /* statements that hold on this processor disagree about these */
     uint64_t violated[VMCSC_RULE_WORDS]; /* bit n of word n / 64: rule n, see vmcsc_rule_name() */
+    uint64_t unmet_needs;                /* needs of the states that the policy takes, see ..._need_name() */
     uint32_t conflicting_field;          /* encoding of a field that would get two values */
     uint32_t failed_field;               /* encoding of the field of which VMWRITE failed */
     uint8_t field_conflicts;             /* conflicting_field tells which */
@@ -31,6 +32,7 @@ struct vmcsc_result {
 #define VMCSC_CONFLICT     2 /* see conflicting and field_conflicts */
 #define VMCSC_VIOLATED     3 /* see violated */
 #define VMCSC_WRITE_FAILED 4 /* see failed_field */
+#define VMCSC_UNMET        5 /* see unmet_needs */
 
 /* Whether a control word is in force: every control that activates it is 1. */
 static inline unsigned vmcsc_in_force(const uint64_t *value, unsigned word)
@@ -168,6 +170,7 @@ static inline int vmcsc_settle(const struct vmcsc_capabilities *c, const struct 
     }
     for (rule = 0u; rule < VMCSC_RULE_WORDS; rule++)
         violated |= r->violated[rule];
+    r->unmet_needs = 0u;
     r->conflicting_field = 0u;
     r->failed_field = 0u;
     r->field_conflicts = 0u;

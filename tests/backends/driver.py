@@ -92,7 +92,7 @@ class Answer:
     writes: list[tuple[int, int]]
 
 
-OK, REFUSED, CONFLICT, VIOLATED, WRITE_FAILED = range(5)
+OK, REFUSED, CONFLICT, VIOLATED, WRITE_FAILED, UNMET = range(6)
 MASKS = ("value", "refused", "given_up", "raised", "runtime", "conflicting")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tests.backends.driver import OK, REFUSED, Job, build, subject
+from tests.backends.driver import OK, REFUSED, UNMET, Job, build, subject
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.capabilities.readers import read_cpu, shipped_cpus
@@ -58,3 +58,23 @@ def test_every_field_has_the_value_that_the_library_gives_it(database: Database,
             assert value.is_known
             assert written[field.encoding] == value.bits, (vmcs.cpu.name, field.name)
         assert set(written) == {field.encoding for field, _ in vmcs.writes()}, vmcs.cpu.name
+
+
+def test_what_a_state_needs_besides_controls_is_checked_too(database: Database, tmp_path: Path) -> None:
+    """HLT as activity state is a bit of IA32_VMX_MISC, which no control stands for."""
+    text = "policy sleeper { vm_entry { require ia_32e_mode_guest } state guest hlt { rip = 0x1000 } }"
+    vmcs = compile(text, None, database).vmcs
+    assert vmcs is not None
+    program = build([subject(vmcs)], tmp_path)
+    cpu = read_cpu("ice_lake_i7_1065g7", database, Diagnostics())
+    assert cpu is not None
+    capabilities = Capabilities(database, cpu)
+    there = [msr for msr in database.capability_msrs if capabilities.exists(msr) is not False]
+    able = {msr.index: capabilities.msr(msr).bits for msr in there}
+    misc = database.msrs["ia32_vmx_misc"]
+    unable = {**able, misc.index: able[misc.index] & ~misc.by_name["activity_hlt"].mask}
+    first, second = program.run([Job("sleeper", able), Job("sleeper", unable)])
+    assert first.outcome == OK and first.writes
+    assert second.outcome == UNMET
+    told = compile(text, replace(cpu, msrs={**cpu.msrs, misc.name: known(64, unable[misc.index])}), database)
+    assert not told.ok, "the library says the same"
