@@ -36,6 +36,8 @@ ELSEWHERE = {
     "VMX2030": "only a VMCS that `vmcsc check --state` reads has such values: tests/check/test_vmcs_file.py",
     "VMX3017": "only a machine can be unavailable: tests/capabilities/test_live.py, test_kvm.py",
     "VMX3023": "only said where --strict asks: tests/policy/test_state_blocks.py",
+    "VMX8001": "only a run can fail: tests/scenario/test_scenarios.py",
+    "VMX8005": "only a run can stop: tests/scenario/test_scenarios.py",
     "VMX7003": "only `vmcsc emit -o FILE` writes: tests/cli/test_emit.py",
 }
 """Codes that no text can cause, and what covers them."""

@@ -1,13 +1,14 @@
 """vmcsc: a declarative compiler for Intel VMX configurations.
 
-`load` the specs, `compile` a policy for some processors, `emit` the result, `check` a VMCS. A user's mistake is data in
-the `Result`, never an exception; `VmcscError` is for wrong use.
+`load` the specs, `compile` a policy for some processors, `emit` the result, `check` a VMCS, `run_scenarios` of a
+policy. A user's mistake is data in the `Result`, never an exception; `VmcscError` is for wrong use.
 """
 
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
 #   records, cache, source, diagnostic, codes, resources, yamlnodes, errors
 #   -> architecture -> syntax -> expression -> capabilities
-#   -> policy -> vmcs, resolve -> check -> result, loading, inputs -> pipeline -> backend, report -> cli.
+#   -> policy -> vmcs, resolve -> check -> assembly -> machine -> scenario
+#   -> result, loading, inputs -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "Diagnostic",
     "Memory",
     "Result",
+    "ScenarioResult",
     "Severity",
     "Span",
     "Vmcs",
@@ -34,6 +36,7 @@ __all__ = [
     "compile",
     "emit",
     "load",
+    "run_scenarios",
 ]
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from vmcsc.loading import load
     from vmcsc.pipeline import compile
     from vmcsc.result import Result
+    from vmcsc.scenario.result import ScenarioResult
+    from vmcsc.scenario.test import run_scenarios
     from vmcsc.source import Span
     from vmcsc.vmcs import Vmcs
 
@@ -69,6 +74,8 @@ _HOMES = {
     "Result": "result",
     "compile": "pipeline",
     "load": "loading",
+    "run_scenarios": "scenario.test",
+    "ScenarioResult": "scenario.result",
     "Span": "source",
     "Vmcs": "vmcs",
 }

@@ -96,6 +96,13 @@ AVOIDED_RAISED = Code("VMX4903", "avoided-raised", _NOTE)
 # 7: back ends
 CANNOT_WRITE = Code("VMX7003", "cannot-write", _ERROR)
 
+# 8: the machine and scenarios
+SCENARIO_FAILED = Code("VMX8001", "scenario-failed", _ERROR)
+UNKNOWN_INSTRUCTION = Code("VMX8002", "unknown-instruction", _ERROR)
+WRONG_OPERANDS = Code("VMX8003", "wrong-operands", _ERROR)
+SCENARIO_STATEMENT = Code("VMX8004", "scenario-statement", _ERROR)
+SCENARIO_NOT_RUN = Code("VMX8005", "scenario-not-run", _ERROR)
+
 # 9: specs
 SPEC_SYNTAX = Code("VMX9001", "spec-syntax", _ERROR)
 SPEC_SCHEMA = Code("VMX9002", "spec-schema", _ERROR)

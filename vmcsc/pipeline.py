@@ -16,6 +16,7 @@ from vmcsc.loading import load
 from vmcsc.policy.model import Policy
 from vmcsc.resolve import resolve
 from vmcsc.result import Result
+from vmcsc.scenario.sound import check_scenarios
 from vmcsc.source import Source
 from vmcsc.vmcs import Vmcs
 
@@ -41,6 +42,8 @@ def compile(
     db = database or load()
     diagnostics = Diagnostics()
     policy = bound_policy(source, db, diagnostics, search)
+    if policy is not None and not diagnostics.failed:
+        check_scenarios(policy, db, diagnostics)
     ignores = read_ignores(() if policy is None else policy.sources, db, diagnostics)
     if policy is not None and not diagnostics.failed:
         check_params(policy, params or {})

@@ -306,9 +306,9 @@ def test_a_processor_may_or_may_not_refuse_an_nmi_behind_sti(database: Database)
 def test_faults_come_in_their_order(database: Database) -> None:
     """Undefined before the exit of a guest, and that before the privilege level."""
     user = state(cpl=3)
-    assert outcomes(checked(database, user)) == ["fault gp"]
+    assert outcomes(checked(database, user)) == ["#GP"]
     assert outcomes(checked(database, user + state(vmx_root=0))) == ["instruction exit True"]
-    assert outcomes(checked(database, user + state(vmx_root=0, compatibility_mode=1))) == ["fault ud"]
+    assert outcomes(checked(database, user + state(vmx_root=0, compatibility_mode=1))) == ["#UD"]
 
 
 def test_a_32_bit_host_on_a_64_bit_processor_has_rules_of_its_own(database: Database) -> None:

@@ -24,18 +24,20 @@ class CompletedField:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The names of the states of guest and host, the fields besides, and what the machine starts with.
+    """The names of the processor model and of the states of guest and host, the fields besides, and what the machine
+    starts with.
 
     `start` are the values of registers; `revision` is the expression for the revision identifier of regions; `tables`
-    has the bits of entries that point to a table and of those that map a large page, by the name of the tables.
+    has the levels, the bits of entries that point to a table and of those that map a large page, by the tables' name.
     """
 
+    cpu: str
     guest: str
     host: str
     fields: tuple[CompletedField, ...]
     start: tuple[Transfer, ...]
     revision: str
-    tables: Mapping[str, tuple[int, int]]
+    tables: Mapping[str, tuple[int, int, int]]
 
 
 @lru_cache(maxsize=8)
@@ -50,7 +52,7 @@ def completion_of(database: Database) -> Completion:
                 for one in raw["fields"]
             )
             start = tuple(Transfer(one["register"], False, str(one["value"]), None) for one in raw["start"])
-            tables = {name: (one["table"], one["leaf"]) for name, one in raw["tables"].items()}
+            tables = {name: (one["levels"], one["table"], one["leaf"]) for name, one in raw["tables"].items()}
             states = raw["states"]
-            return Completion(states["guest"], states["host"], fields, start, str(raw["revision"]), tables)
+            return Completion(raw["cpu"], states["guest"], states["host"], fields, start, str(raw["revision"]), tables)
     raise ValueError("the specs do not say what a scenario takes where its policy leaves something open")

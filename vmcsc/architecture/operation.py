@@ -12,6 +12,7 @@ from typing import Any
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.kept import KeptSpecs
 from vmcsc.architecture.model import Entry
 from vmcsc.architecture.reader import SpecDocument, read_document
 from vmcsc.diagnostic import Diagnostic, Diagnostics
@@ -52,7 +53,7 @@ class Step:
     `action` is one of `ACTIONS`, and `target` the exception, exit reason, error or algorithm that it names. `only` is
     `root` or `non_root` where the step counts in one of them alone. `qualification` is one expression (key "") or one
     for each part of the layout; `information` has the layout of the instruction information and its parts; `also` sets
-    further fields. `trap`: the exit comes after the instruction is done.
+    further fields. `trap`: the exit comes after the instruction is done. `clears` are registers that become 0 then.
     """
 
     id: str
@@ -66,6 +67,19 @@ class Step:
     also: Mapping[str, str] | None = None
     trap: bool = False
     why: str = ""
+    clears: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What can be made to arrive. `largest` is the largest number that it takes (None: none). `pending` is the register
+    that becomes 1 and `number` the one that gets the number; `kind` is `interrupt`, `time` or None.
+    """
+
+    largest: int | None
+    pending: str | None
+    number: str | None
+    kind: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +103,19 @@ class InstructionEntry(Entry):
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """All of specs/machine. `processor` has the expressions for what rules call the processor's state."""
+    """All of specs/machine. `processor` has the expressions for what rules call the processor's state, `settings` what
+    algorithms of the machine ask by name: conditions, and names of errors. `arrivals` are the events that can be made
+    to arrive, `boundary` the steps between two instructions, and `exceptions` those of an exception.
+    """
 
     registers: Mapping[str, Register]
     processor: Mapping[str, str]
     transfers: Mapping[str, tuple[Transfer, ...]]
     instructions: Mapping[str, InstructionEntry]
+    settings: Mapping[str, str]
+    arrivals: Mapping[str, Arrival]
+    boundary: tuple[Step, ...]
+    exceptions: tuple[Step, ...]
 
     @cached_property
     def by_mnemonic(self) -> Mapping[str, tuple[InstructionEntry, ...]]:
@@ -117,9 +138,7 @@ def operation_of(database: Database) -> Operation:
 def read_operation(database: Database, *, validate: bool = False) -> tuple[Operation | None, tuple[Diagnostic, ...]]:
     """The same, or None with what is wrong. `validate`: against the schemas too, also the shipped files."""
     diagnostics = Diagnostics()
-    documents = [
-        document for path in machine_files(database) if (document := _read(path, database, diagnostics, validate))
-    ]
+    documents = _documents(database, diagnostics, validate)
     if diagnostics.failed:
         return None, tuple(diagnostics)
     operation = Operation(
@@ -127,6 +146,10 @@ def read_operation(database: Database, *, validate: bool = False) -> tuple[Opera
         {raw["state"]: str(raw["is"]) for _, raw in _entries(documents, "registers", "processor")},
         {key: tuple(_transfer(raw) for _, raw in _entries(documents, "transfers", key)) for key in _TRANSFERS},
         _named(documents, "instructions", "instructions", _instruction, diagnostics),
+        {name: str(value) for document in documents for name, value in document.value.get("settings", {}).items()},
+        {raw["name"]: _arrival(raw) for _, raw in _entries(documents, "events", "arrivals")},
+        tuple(step(raw) for _, raw in _entries(documents, "events", "boundary")),
+        tuple(step(raw) for _, raw in _entries(documents, "events", "exceptions")),
     )
     return (None if diagnostics.failed else operation), tuple(diagnostics)
 
@@ -139,9 +162,23 @@ def machine_files(database: Database) -> list[Path]:
     return [path for folder in database.folders for path in sorted((folder / FOLDER).rglob("*.yaml"))]
 
 
+def _documents(database: Database, diagnostics: Diagnostics, validate: bool) -> list[SpecDocument]:
+    """The files, or what an earlier run kept of them."""
+    folders = [folder / FOLDER for folder in database.folders]
+    kept = None if database.cache is None or validate else KeptSpecs(database.cache, folders)
+    documents = None if kept is None else kept.read()
+    if documents is not None:
+        return documents
+    read = [(path, _read(path, database, diagnostics, validate)) for path in machine_files(database)]
+    found = [(path, document) for path, document in read if document is not None]
+    if kept is not None and not diagnostics.failed:
+        kept.write(found)
+    return [document for _, document in found]
+
+
 def _read(path: Path, database: Database, diagnostics: Diagnostics, validate: bool) -> SpecDocument | None:
     shipped = path.is_relative_to(database.folders[0])
-    return read_document(path, diagnostics, validate=validate or not shipped, cache=database.cache)
+    return read_document(path, diagnostics, validate=validate or not shipped)
 
 
 def _entries(documents: list[SpecDocument], kind: str, key: str) -> Iterator[tuple[tuple[SpecDocument, int], Any]]:
@@ -168,6 +205,10 @@ def _register(raw: Mapping[str, Any]) -> Register:
 def _transfer(raw: Mapping[str, Any]) -> Transfer:
     target = raw.get("register") or raw["field"]
     return Transfer(target, "field" in raw, str(raw["value"]), _text(raw.get("when")))
+
+
+def _arrival(raw: Mapping[str, Any]) -> Arrival:
+    return Arrival(raw.get("largest"), raw.get("pending"), raw.get("number"), raw.get("as"))
 
 
 def _text(raw: Any) -> str | None:
@@ -217,4 +258,5 @@ def step(raw: Mapping[str, Any]) -> Step:
         _texts(raw.get("also")),
         raw.get("trap", False),
         raw.get("why", ""),
+        tuple(raw.get("clears", ())),
     )

@@ -13,9 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmcsc.assembly.instruction import ImmediateOperand, Instruction, MemoryOperand, Operand, Read, RegisterOperand
-
-SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
-"""Segment registers in the order of their numbers."""
+from vmcsc.assembly.registers import SEGMENTS
 
 _ALL = 0xFFFFFFFF_FFFFFFFF
 

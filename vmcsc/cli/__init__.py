@@ -22,6 +22,8 @@ COMMANDS = {
     "check": "compile policies and say what is wrong with them",
     "fmt": "bring policies into the canonical layout",
     "emit": "compile a policy and write what a back end makes of it",
+    "test": "run the scenarios of policies on the bundled machine",
+    "run": "run scenarios and draw how guest and hypervisor take turns",
     "specs": "validate the specs, and folders of specs of your own",
     "diff": "show what differs between policies, or for one policy between CPUs",
     "cpu": "list, draw and compare CPUs, and write down what they have in common",

@@ -13,9 +13,10 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.model import Bits
 from vmcsc.architecture.operation import Operation
 from vmcsc.diagnostic import Diagnostics
-from vmcsc.expression import nodes
+from vmcsc.expression import nodes, value
 from vmcsc.expression.bind import bind, bind_condition
 from vmcsc.expression.emit_python import bits_of, emit_python, number
+from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.scope import Scope
 from vmcsc.machine.settled import Settled
 from vmcsc.machine.vmcs_data import slots_of
@@ -62,6 +63,10 @@ class Code:
         if node is None:
             raise BrokenSpec(f"`{text}` means nothing: {diagnostics.found[0].message}")
         return node
+
+    def constant(self, text: str, width: int = 1) -> int:
+        """The value of an expression over the processor model alone."""
+        return evaluate(self.number(text, width), lambda leaf: value.known(leaf.width, self._settled.read(leaf))).bits
 
     def text(self, node: nodes.Node) -> str:
         """The Python expression for `node`."""

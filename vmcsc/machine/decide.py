@@ -64,7 +64,10 @@ class Decision:
         if step.action == "fault":
             return Fault(step.target, error_code if step.error_code is not None else None, qualification=qualification)
         fields = dict(zip(step.also or (), further, strict=True))
-        return VmExit(step.target, qualification, fields, information=information, trap=step.trap, step=step)
+        return VmExit(
+            step.target, qualification, fields, information=information, trap=step.trap,
+            step=step, widths=self._operands, values=o,
+        )  # fmt: skip
 
     def _describe(self, step: Step) -> Describe:
         """The function that gives error code, qualification, instruction information and further fields of a step."""

@@ -27,6 +27,7 @@ def enter(machine: Machine, p: Processor, *, launch: bool) -> None:
     vmcs.dirty = 0
     vmcs.launched = vmcs.launched or launch
     machine.transfers.load_guest(p, fields)
+    machine.follow(p, fields)
     p.vmx_root = False
 
 

@@ -50,7 +50,7 @@ def execute(machine: Machine, p: Processor, executable: Executable) -> Outcome |
         leave(machine, p, exit)
         return exit
     except VmFail as fail:
-        _fail(machine, p, fail)
+        fail = _fail(machine, p, fail)
         p.rip = p.rip + executable.length & 0xFFFFFFFF_FFFFFFFF
         return fail
     except Fault as fault:
@@ -58,11 +58,15 @@ def execute(machine: Machine, p: Processor, executable: Executable) -> Outcome |
     return None
 
 
-def _fail(machine: Machine, p: Processor, fail: VmFail) -> None:
-    """VMfailInvalid sets CF, VMfailValid sets ZF and the VM-instruction error; the other flags become 0."""
+def _fail(machine: Machine, p: Processor, fail: VmFail) -> VmFail:
+    """VMfailInvalid sets CF, VMfailValid sets ZF and the VM-instruction error; the other flags become 0.
+
+    Without a current VMCS there is no place for an error, so the failure is VMfailInvalid.
+    """
     p.rflags &= ~0x8D5
     if fail.error is None or p.vmcs is None:
         p.rflags |= 0x1
-        return
+        return fail if fail.error is None else VmFail()
     p.rflags |= 0x40
     p.vmcs.fields[machine.slots.vm_instruction_error] = machine.database.instruction_errors[fail.error].number
+    return fail

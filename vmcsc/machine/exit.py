@@ -25,6 +25,7 @@ def leave(machine: Machine, p: Processor, exit: VmExit) -> None:
         machine.transfers.save_guest(p, vmcs)
     machine.transfers.load_host(p, fields)
     p.vmx_root = True
+    p.mtf_pending = 0
     machine.last_exit = exit
 
 

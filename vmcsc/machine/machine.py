@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cached_property
 
 from vmcsc.architecture.database import Database
@@ -15,15 +16,21 @@ from vmcsc.machine.entry_rules import EntryRules
 from vmcsc.machine.memory import PhysicalMemory
 from vmcsc.machine.outcome import VmExit
 from vmcsc.machine.processor import Processor
+from vmcsc.machine.regions import RegionFormat
 from vmcsc.machine.settled import Settled
 from vmcsc.machine.transfer import Transfers
 from vmcsc.machine.vmcs_data import slots_of
 
 
 class Machine:
-    """`processors` logical processors of the model `cpu`. `settled.assumed` lists what had to be assumed of it."""
+    """`processors` logical processors of the model `cpu`. `settled.assumed` lists what had to be assumed of it.
 
-    def __init__(self, database: Database, cpu: Cpu, processors: int = 1) -> None:
+    `key` decides how this machine lays out VMCS regions; `notes` are things that software should not have done;
+    `read_tsc` is the time-stamp counter when the last instruction executed; `ports` holds what was last written to each
+    I/O port, which is also what a read of it gives.
+    """
+
+    def __init__(self, database: Database, cpu: Cpu, processors: int = 1, key: int = 0) -> None:
         self.database = database
         self.operation = operation_of(database)
         self.settled = Settled(database, cpu)
@@ -35,7 +42,19 @@ class Machine:
         self.no_fields = [0] * len(self.slots.names)
         self.processors = [Processor(number, self.operation) for number in range(processors)]
         self.last_exit: VmExit | None = None
+        self.read_tsc = 0
+        self.notes: list[str] = []
+        self.key = key
+        self.ports: dict[int, int] = {}
         self._decisions: dict[str, Prepared] = {}
+
+    def again(self, processors: int = 1) -> Machine:
+        """A machine of the same model as it is at the start; what was made of the specs is shared."""
+        fresh = copy(self)
+        fresh.memory = PhysicalMemory()
+        fresh.processors = [Processor(number, self.operation) for number in range(processors)]
+        fresh.last_exit, fresh.notes, fresh.ports, fresh.read_tsc = None, [], {}, 0
+        return fresh
 
     def prepared(self, entry: InstructionEntry) -> Prepared:
         """The steps of an instruction, ready to be decided."""
@@ -43,6 +62,65 @@ class Machine:
         if found is None:
             found = self._decisions[entry.name] = Prepared(entry, self)
         return found
+
+    @cached_property
+    def boundary(self) -> Decision:
+        return Decision("boundary", self.operation.boundary, {}, self.database, self.code)
+
+    @cached_property
+    def exceptions(self) -> Decision:
+        values = {"vector": 8, "error_code": 32, "has_error_code": 1, "detail": 64}
+        return Decision("exceptions", self.operation.exceptions, values, self.database, self.code)
+
+    @cached_property
+    def timer_rate(self) -> int:
+        """The bit of the time-stamp counter with which the VMX-preemption timer counts."""
+        return self.code.constant(self.operation.settings["timer_rate"], 5)
+
+    @cached_property
+    def follow(self) -> Callable[[Processor, list[int]], None]:
+        """Sets what `step` has to look after in the guest that is entered."""
+        settings = self.operation.settings
+        texts = (
+            (name, self.code.text(self.code.condition(settings[name]))) for name in ("timer_active", "trap_active")
+        )
+        return self.code.compile("follow", "p, f", [f"p.{name} = {text}" for name, text in texts])
+
+    @cached_property
+    def region_format(self) -> RegionFormat:
+        return RegionFormat(len(self.slots.names), self.key)
+
+    @cached_property
+    def slot_by_encoding(self) -> Mapping[int, tuple[int, bool]]:
+        """Slot, and whether it is the high half, by encoding, for the fields that the processor model has."""
+        found = {}
+        for encoding, field in self.database.field_by_encoding.items():
+            if self.settled.capabilities.has_field(field) is True:
+                found[encoding] = (self.slots.of[field.name], encoding != field.encoding)
+        return found
+
+    @cached_property
+    def register_of_msr(self) -> Mapping[int, str]:
+        """The registers that MSRs reach, by index."""
+        named = ((one.name, one.msr) for one in self.operation.registers.values() if one.msr is not None)
+        return {self.database.msrs[msr].index: name for name, msr in named}
+
+    @cached_property
+    def general_protection(self) -> str:
+        return self.exception_by_mnemonic["#GP"]
+
+    @cached_property
+    def writes_all_fields(self) -> bool:
+        """Whether VMWRITE may write read-only fields (SDM: Miscellaneous Data)."""
+        return bool(self.code.constant(self.operation.settings["writes_all_fields"]))
+
+    @cached_property
+    def error_unsupported(self) -> str:
+        return self.operation.settings["unsupported_field"]
+
+    @cached_property
+    def error_read_only(self) -> str:
+        return self.operation.settings["read_only_field"]
 
     @cached_property
     def exception_by_mnemonic(self) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class VmExit(Outcome):
 
     `fields` are further exit-information fields by name. `length` is that of the instruction where the exit reports
     one; `information` the VM-exit instruction information. `trap`: the instruction is done. `failed_entry`: a VM entry
-    that failed, so no guest state is saved. `step` is what decided it, for those who ask why.
+    that failed, so no guest state is saved. `step` is what decided it, for those who ask why, with the widths of the
+    values that its condition may use and these `values`.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class VmExit(Outcome):
         trap: bool = False,
         failed_entry: bool = False,
         step: Step | None = None,
+        widths: Mapping[str, int] | None = None,
+        values: Sequence[int] = (),
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -59,6 +62,8 @@ class VmExit(Outcome):
         self.trap = trap
         self.failed_entry = failed_entry
         self.step = step
+        self.widths = widths or {}
+        self.values = tuple(values)
 
 
 class VmFail(Outcome):

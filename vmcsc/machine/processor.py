@@ -12,29 +12,13 @@ NO_VMCS = 0xFFFFFFFF_FFFFFFFF
 """The current-VMCS pointer where there is no current VMCS."""
 
 
-class Pending:
-    """Events that have arrived and were not taken yet. `interrupts` are vectors, the highest first."""
-
-    __slots__ = ("init", "interrupts", "mtf", "nmi", "sipi", "smi")
-
-    def __init__(self) -> None:
-        self.interrupts: list[int] = []
-        self.nmi = False
-        self.init = False
-        self.sipi: int | None = None
-        self.smi = False
-        self.mtf = False
-
-    def __bool__(self) -> bool:
-        return bool(self.interrupts or self.nmi or self.init or self.sipi is not None or self.smi or self.mtf)
-
-
 class Processor:
     """A logical processor. Each register of specs/machine/registers.yaml is an attribute that holds a number.
 
     `vmcs` is the current VMCS (None: there is none); `active` are the VMCSs that VMPTRLD made active here, by address.
-    `msrs` holds the MSRs that are no registers, by index. `tsc` is the time-stamp counter. `taken` are the events that
-    were delivered in VMX root operation, in their order: the machine has no host code to run for them.
+    `msrs` holds the MSRs that are no registers, by index. `interrupts` are the vectors that wait behind the one in
+    `interrupt_vector`. `taken` are the vectors of the interrupts that were delivered in VMX root operation, in their
+    order: the machine has no host code to run for them.
     """
 
     def __init__(self, number: int, operation: Operation) -> None:
@@ -50,10 +34,10 @@ class Processor:
         self.vmcs: VmcsData | None = None
         self.active: dict[int, VmcsData] = {}
         self.msrs: dict[int, int] = {}
-        self.tsc = 0
-        self.pending = Pending()
+        self.interrupts: list[int] = []
         self.nmi_blocked = False
-        self.taken: list[tuple[str, int]] = []
+        self.timer_active = self.trap_active = False
+        self.taken: list[int] = []
         for register in operation.registers.values():
             setattr(self, register.name, register.reset)
 

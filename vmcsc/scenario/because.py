@@ -11,13 +11,18 @@ from vmcsc.expression.emit_text import emit_text, number
 from vmcsc.expression.evaluate import Reader, evaluate
 from vmcsc.machine.code import Code, Widths
 
+_HYPERVISORS = (nodes.ControlBit, nodes.FieldBits, nodes.Memory)
+"""What the hypervisor decides; the rest of a condition is what the guest did."""
+
 
 def because(step: Step, widths: Widths, code: Code, read: Reader) -> list[str]:
     """The parts of the condition of `step` that made it hold: `primary.hlt_exiting = 1`."""
     if step.when is None:
         return []
     condition = code.condition(step.when, widths)
-    return list(dict.fromkeys(stated(node, read) for node, _ in deciding_parts(condition, read, expected=False)))
+    parts = [node for node, _ in deciding_parts(condition, read, expected=False)]
+    of_hypervisor = [node for node in parts if any(isinstance(leaf, _HYPERVISORS) for leaf in nodes.leaves(node))]
+    return list(dict.fromkeys(stated(node, read) for node in of_hypervisor or parts))
 
 
 def instead(entry: InstructionEntry, reason: str, code: Code, read: Reader) -> list[str]:

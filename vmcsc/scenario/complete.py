@@ -15,7 +15,7 @@ from vmcsc.expression.scope import Scope
 from vmcsc.expression.value import Value, known
 from vmcsc.policy.states import AREAS, State, read_state
 from vmcsc.records import dataclass
-from vmcsc.scenario.tables import Entries, Pages, identity, identity_32
+from vmcsc.scenario.tables import Entries, Pages, identity
 from vmcsc.source import Source
 from vmcsc.syntax.parser import parse_expression
 from vmcsc.vmcs import Vmcs
@@ -107,21 +107,8 @@ class _Completion:
 
     def _page(self, content: str) -> int:
         if content in self._completion.tables:
-            entries = Entries(*self._completion.tables[content])
-            return self._tables(entries, ept=content.endswith("ept"))
+            return identity(self._pages, Entries(*self._completion.tables[content]))
         return self._pages.add(b"\xff" * 4096 if content == "ones" else b"")
-
-    def _tables(self, entries: Entries, *, ept: bool) -> int:
-        if ept:
-            return identity(self._pages, entries, 4)
-        if not self._holds("guest_cr4.pae"):
-            return identity_32(self._pages, entries)
-        if not self._holds("vm_entry.ia_32e_mode_guest"):
-            return identity(self._pages, entries, 3)
-        return identity(self._pages, entries, 5 if self._holds("guest_cr4.la57") else 4)
-
-    def _is_true(self, condition: str) -> bool:
-        return self._holds(condition)
 
     def _bound(self, text: str, width: int | None, page: int) -> nodes.Node:
         scope = Scope(self._database, controls=True, state=True, bound={"page": nodes.Constant(64, page)})

@@ -12,8 +12,9 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The bits of an entry that points to a table, and of one that maps a large page."""
+    """How many levels there are, the bits of an entry that points to a table, and of one that maps a large page."""
 
+    levels: int
     table: int
     leaf: int
 
@@ -33,19 +34,16 @@ class Pages:
         return address
 
 
-def identity(pages: Pages, entries: Entries, levels: int) -> int:
-    """Tables of 3 (PAE), 4 or 5 levels of 64-bit entries; the address of their root."""
+def identity(pages: Pages, entries: Entries) -> int:
+    """Tables of 2 levels of 32-bit entries, or of 3 (PAE), 4 or 5 of 64-bit ones; the address of their root."""
+    if entries.levels == 2:
+        return pages.add(_large(entries, 0, LARGE_32, 4))
     directories = [pages.add(_large(entries, first, LARGE, 8)) for first in range(0, 4 * GIB, GIB)]
-    table = 1 if levels == 3 else entries.table  # a PDPTE of PAE paging has no rights of its own
+    table = 1 if entries.levels == 3 else entries.table  # a PDPTE of PAE paging has no rights of its own
     root = pages.add(b"".join((address | table).to_bytes(8, "little") for address in directories))
-    for _ in range(levels - 3):
+    for _ in range(entries.levels - 3):
         root = pages.add((root | entries.table).to_bytes(8, "little"))
     return root
-
-
-def identity_32(pages: Pages, entries: Entries) -> int:
-    """One table of 32-bit entries that map pages of 4 MiB; its address."""
-    return pages.add(_large(entries, 0, LARGE_32, 4))
 
 
 def _large(entries: Entries, first: int, size: int, width: int) -> bytes:

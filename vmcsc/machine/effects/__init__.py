@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vmcsc.assembly.instruction import Instruction
+from vmcsc.assembly.instruction import Instruction, MemoryOperand, Operand, RegisterOperand
+from vmcsc.assembly.values import address_of
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -15,8 +16,27 @@ if TYPE_CHECKING:
 Effect = Callable[["Machine", "Processor", Instruction, "tuple[int, ...]"], "bool | None"]
 """Takes the machine, the processor, the instruction and its operand values; True where it set RIP itself."""
 
-MODULES = ("simple", "vmx")
+MODULES = ("simple", "msr", "control_registers", "descriptor_tables", "vmx")
 """The modules of this package; each has `EFFECTS`, its algorithms by name."""
+
+
+def set_register(p: Processor, operand: RegisterOperand, value: int) -> None:
+    """Write a register as an instruction does: 32 bits clear the upper half, 8 and 16 leave the rest."""
+    if operand.width == 64:
+        setattr(p, operand.register, value & 0xFFFFFFFF_FFFFFFFF)
+    elif operand.width == 32:
+        setattr(p, operand.register, value & 0xFFFFFFFF)
+    else:
+        mask = ((1 << operand.width) - 1) << operand.low
+        setattr(p, operand.register, getattr(p, operand.register) & ~mask | value << operand.low & mask)
+
+
+def finish(machine: Machine, p: Processor, target: Operand, value: int) -> None:
+    """Write a result to a register or to memory, which root operation addresses physically."""
+    if isinstance(target, RegisterOperand):
+        set_register(p, target, value)
+    elif isinstance(target, MemoryOperand):
+        machine.memory.write(address_of(target)(p), target.width, value & (1 << target.width) - 1)
 
 
 def effect_of(name: str) -> Effect:

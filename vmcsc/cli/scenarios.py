@@ -1,0 +1,59 @@
+"""Policies compiled and their scenarios run, for the commands that do so."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from vmcsc.capabilities.cpu import UNKNOWN_CPU
+from vmcsc.cli.parser import Parser, add_cpus, add_specs
+from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
+from vmcsc.cli.project import Project
+from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
+from vmcsc.policy.model import Policy
+from vmcsc.result import Result
+
+if TYPE_CHECKING:
+    from vmcsc.capabilities.cpu import Cpu
+    from vmcsc.scenario.result import ScenarioResult
+
+
+def results_of(
+    arguments: argparse.Namespace, project: Project, diagnostics: Diagnostics, policies: Sequence[str]
+) -> Iterator[ScenarioResult]:
+    """Run the scenarios of each policy on each CPU for which it compiles; what else there is to say is reported."""
+    from vmcsc.scenario.test import run_scenarios, usual_cpu
+
+    named = NamedPolicies(project.database)
+    for name in policies:
+        source = named.find(name, diagnostics)
+        if source is None:
+            continue
+        result = project.compile(source, arguments.cpu)
+        if [vmcs.cpu for vmcs in result.by_cpu.values()] == [UNKNOWN_CPU]:
+            result = project.compile(source, [usual_cpu(project.database)])
+        diagnostics.extend(result.diagnostics)
+        diagnostics.suppressed += result.suppressed
+        for policy, cpu in _runnable(result):
+            yield from run_scenarios(policy, project.database, cpu, match=arguments.match or "")
+
+
+def _runnable(result: Result) -> Iterator[tuple[Policy, Cpu]]:
+    """The CPUs on which the policy has no error."""
+    errors: list[Diagnostic] = [one for one in result.diagnostics if one.severity is Severity.ERROR]
+    for name, vmcs in result.by_cpu.items():
+        if not any(not one.cpus or name in one.cpus for one in errors):
+            yield vmcs.policy, vmcs.cpu
+
+
+def add_common(parser: Parser) -> None:
+    parser.add_argument("policies", nargs="+", metavar="POLICY", help=POLICY_HELP)
+    add_cpus(parser)
+    add_specs(parser)
+    parser.add_argument(
+        "-k",
+        "--match",
+        metavar="TEXT",
+        help="only the scenarios whose titles contain TEXT",
+    )
