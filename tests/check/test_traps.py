@@ -307,7 +307,7 @@ def test_faults_come_in_their_order(database: Database) -> None:
     """Undefined before the exit of a guest, and that before the privilege level."""
     user = state(cpl=3)
     assert outcomes(checked(database, user)) == ["#GP"]
-    assert outcomes(checked(database, user + state(vmx_root=0))) == ["instruction exit True"]
+    assert outcomes(checked(database, user + state(vmx_root=0))) == ["VM exit of the instruction itself"]
     assert outcomes(checked(database, user + state(vmx_root=0, compatibility_mode=1))) == ["#UD"]
 
 
