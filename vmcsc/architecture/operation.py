@@ -5,6 +5,7 @@ Expressions are kept as text here; `vmcsc.machine` binds them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -54,6 +55,7 @@ class Step:
     `root` or `non_root` where the step counts in one of them alone. `qualification` is one expression (key "") or one
     for each part of the layout; `information` has the layout of the instruction information and its parts; `also` sets
     further fields. `trap`: the exit comes after the instruction is done. `clears` are registers that become 0 then.
+    `type` is that of the interruption information of an exception.
     """
 
     id: str
@@ -68,6 +70,15 @@ class Step:
     trap: bool = False
     why: str = ""
     clears: tuple[str, ...] = ()
+    type: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Steps by priority for something that an algorithm asks, and the widths of the values that it gives."""
+
+    values: Mapping[str, int]
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,8 @@ class InstructionEntry(Entry):
 class Operation:
     """All of specs/machine. `processor` has the expressions for what rules call the processor's state, `settings` what
     algorithms of the machine ask by name: conditions, and names of errors. `arrivals` are the events that can be made
-    to arrive, `boundary` the steps between two instructions, and `exceptions` those of an exception.
+    to arrive, `groups` what algorithms ask the specs, by name. `guest` has expressions for what the machine looks at
+    while a guest runs.
     """
 
     registers: Mapping[str, Register]
@@ -114,8 +126,8 @@ class Operation:
     instructions: Mapping[str, InstructionEntry]
     settings: Mapping[str, str]
     arrivals: Mapping[str, Arrival]
-    boundary: tuple[Step, ...]
-    exceptions: tuple[Step, ...]
+    groups: Mapping[str, Group]
+    guest: Mapping[str, str]
 
     @cached_property
     def by_mnemonic(self) -> Mapping[str, tuple[InstructionEntry, ...]]:
@@ -148,8 +160,8 @@ def read_operation(database: Database, *, validate: bool = False) -> tuple[Opera
         _named(documents, "instructions", "instructions", _instruction, diagnostics),
         {name: str(value) for document in documents for name, value in document.value.get("settings", {}).items()},
         {raw["name"]: _arrival(raw) for _, raw in _entries(documents, "events", "arrivals")},
-        tuple(step(raw) for _, raw in _entries(documents, "events", "boundary")),
-        tuple(step(raw) for _, raw in _entries(documents, "events", "exceptions")),
+        _named(documents, "events", "groups", _group, diagnostics),
+        {name: str(value) for document in documents for name, value in document.value.get("guest", {}).items()},
     )
     return (None if diagnostics.failed else operation), tuple(diagnostics)
 
@@ -207,6 +219,10 @@ def _transfer(raw: Mapping[str, Any]) -> Transfer:
     return Transfer(target, "field" in raw, str(raw["value"]), _text(raw.get("when")))
 
 
+def _group(raw: Mapping[str, Any]) -> Group:
+    return Group(dict(raw.get("values", {})), tuple(step(one) for one in raw["steps"]))
+
+
 def _arrival(raw: Mapping[str, Any]) -> Arrival:
     return Arrival(raw.get("largest"), raw.get("pending"), raw.get("number"), raw.get("as"))
 
@@ -227,9 +243,36 @@ def _instruction(raw: Mapping[str, Any]) -> InstructionEntry:
         section=raw["section"],
         mnemonic=raw.get("mnemonic", raw["name"]),
         forms=tuple(_form(form) for form in raw["forms"]),
-        values=dict(raw.get("values", {})),
+        values=_values(raw),
         steps=tuple(step(one) for one in raw["steps"]),
     )
+
+
+OPERAND_PARTS: Mapping[str, int] = {
+    "address": 64, "offset": 64, "displacement": 64, "scale": 2, "segment": 3, "index": 4, "index_invalid": 1,
+    "base": 4, "base_invalid": 1, "register": 4, "memory": 1, "width": 8,
+}  # fmt: skip
+"""What steps may ask of an operand besides its value, as `NAME_PART`, with the width (vmcsc/assembly/values.py)."""
+
+
+def _values(raw: Mapping[str, Any]) -> Mapping[str, int]:
+    """The values that the entry lists, and the parts of operands that its steps name."""
+    words = set(_WORD.findall(str(raw["steps"])))
+    for one in raw["steps"]:
+        memory = one.get("information", {}).get("memory")
+        words |= set() if memory is None else {f"{memory}_{part}" for part in _MEMORY_PARTS.values()}
+    names = {operand.partition("=")[0] for form in raw["forms"] for operand in form.get("operands", ())}
+    parts = {f"{name}_{part}": width for name in names for part, width in OPERAND_PARTS.items()}
+    return {**raw.get("values", {}), **{name: parts[name] for name in sorted(parts.keys() & words)}}
+
+
+_WORD = re.compile(r"[a-z_][a-z0-9_]*")
+
+_MEMORY_PARTS: Mapping[str, str] = {
+    "scaling": "scale", "segment": "segment", "index": "index", "index_invalid": "index_invalid", "base": "base",
+    "base_invalid": "base_invalid",
+}  # fmt: skip
+"""The parts of the VM-exit instruction information for an operand in memory, and the parts of the operand."""
 
 
 def _form(raw: Mapping[str, Any]) -> Form:
@@ -238,6 +281,15 @@ def _form(raw: Mapping[str, Any]) -> Form:
         name, equals, kind = operand.partition("=")
         operands.append((name, kind) if equals else (f"operand{number}", name))
     return Form(tuple(operands), raw["code"], dict(raw.get("with", {})))
+
+
+def _information(raw: Mapping[str, Any]) -> Mapping[str, str]:
+    """The parts of instruction information, those of an operand in memory spelt out."""
+    parts = dict(_texts(raw.get("parts")) or {})
+    memory = raw.get("memory")
+    if memory is not None:
+        parts |= {"address_size": "bits_64", **{name: f"{memory}_{part}" for name, part in _MEMORY_PARTS.items()}}
+    return parts
 
 
 def step(raw: Mapping[str, Any]) -> Step:
@@ -254,9 +306,10 @@ def step(raw: Mapping[str, Any]) -> Step:
         "non_root" if action == "exit" else raw.get("only"),
         _text(raw.get("error_code")),
         _texts(qualification),
-        None if information is None else (information["layout"], _texts(information["parts"]) or {}),
+        None if information is None else (information["layout"], _information(information)),
         _texts(raw.get("also")),
         raw.get("trap", False),
         raw.get("why", ""),
         tuple(raw.get("clears", ())),
+        raw.get("type", 3),
     )

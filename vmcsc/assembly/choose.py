@@ -57,7 +57,12 @@ def _excludes_itself(operands: tuple[Operand, ...]) -> bool:
     """AH, BH, CH and DH cannot stand beside a register that needs a REX prefix."""
     registers = [one for one in operands if isinstance(one, RegisterOperand)]
     new = [one for one in registers if one.number >= 8 or (one.width == 8 and one.low == 0 and one.number >= 4)]
-    return bool(new) and any(one.low for one in registers)
+    far = [one for one in operands if isinstance(one, MemoryOperand) and any(r and r.number >= 8 for r in _parts(one))]
+    return bool(new or far) and any(one.low for one in registers)
+
+
+def _parts(operand: MemoryOperand) -> tuple[RegisterOperand | None, RegisterOperand | None]:
+    return operand.base, operand.index
 
 
 def _fit(kind: str, operand: Operand) -> Operand | None:

@@ -105,13 +105,14 @@ def _roles(kinds: list[str], operands: tuple[Operand, ...]) -> tuple[RegisterOpe
     places = [place for place, kind in enumerate(kinds) if _in_modrm(kind)]
     candidates = [place for place in places if kinds[place].startswith(("m", "rm"))]
     candidates += [place for place in places if kinds[place] in ("r8", "r16", "r32", "r64")]
+    candidates += [place for place in reversed(places) if kinds[place] == "xmm"]
     at = candidates[0] if candidates else None
     reg = next((operands[place] for place in places if place != at), None)
     return reg if isinstance(reg, RegisterOperand) else None, None if at is None else operands[at]
 
 
 def _in_modrm(kind: str) -> bool:
-    return kind in ("r8", "r16", "r32", "r64", "cr", "dr", "sreg") or kind.startswith(("m", "rm"))
+    return kind in ("r8", "r16", "r32", "r64", "cr", "dr", "sreg", "xmm") or kind.startswith(("m", "rm"))
 
 
 def _modrm(field: int, rm: Operand | None) -> tuple[bytes, int]:

@@ -39,7 +39,8 @@ def _special() -> dict[str, RegisterOperand]:
     control = {f"cr{n}": RegisterOperand(f"cr{n}", f"cr{n}", n, 64) for n in (0, 2, 3, 4, 8)}
     debug = {f"dr{n}": RegisterOperand(f"dr{n}", f"dr{n}", n, 64) for n in range(8)}
     segments = {name: RegisterOperand(name, f"{name}_selector", n, 16) for n, name in enumerate(SEGMENTS)}
-    return {**control, **debug, **segments}
+    vectors = {f"xmm{n}": RegisterOperand(f"xmm{n}", f"xmm{n}", n, 128) for n in range(16)}
+    return {**control, **debug, **segments, **vectors}
 
 
 REGISTERS: Mapping[str, RegisterOperand] = {**_general(), **_special()}
@@ -51,6 +52,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     },
     "cr": frozenset(name for name in _special() if name.startswith("cr")),
     "dr": frozenset(name for name in _special() if name.startswith("dr")),
+    "xmm": frozenset(name for name in _special() if name.startswith("xmm")),
     "sreg": frozenset(SEGMENTS),
 }
 """The registers that an operand of each kind may be."""

@@ -23,7 +23,7 @@ class Decision:
     """The steps of one instruction or event by priority. `root` and `non_root` decide, each in its operation."""
 
     def __init__(self, name: str, steps: Sequence[Step], operands: Widths, database: Database, code: Code) -> None:
-        self.name = name
+        self.name = name.replace("-", "_")
         self.steps = tuple(steps)
         self._operands = operands
         self._database = database
@@ -62,7 +62,12 @@ class Decision:
             self._outcomes[index] = self._describe(step)
         error_code, qualification, information, further = self._outcomes[index](p, f, memory.read, o)
         if step.action == "fault":
-            return Fault(step.target, error_code if step.error_code is not None else None, qualification=qualification)
+            return Fault(
+                step.target,
+                error_code if step.error_code is not None else None,
+                qualification=qualification,
+                type=step.type,
+            )
         fields = dict(zip(step.also or (), further, strict=True))
         return VmExit(
             step.target, qualification, fields, information=information, trap=step.trap,

@@ -18,7 +18,10 @@ Check = Callable[[Processor, Sequence[int], Callable[[int, int], int]], int]
 """0 where a rule holds or does not apply, else the number of the element that violates it, or -1."""
 
 MAX_PATTERNS = 512
-"""Sets of changed fields whose rules are kept."""
+"""Sets of changed fields whose rules are kept as one function."""
+
+OFTEN = 4
+"""So many entries with the same changed fields, and their rules become one function."""
 
 
 class EntryRules:
@@ -31,7 +34,8 @@ class EntryRules:
         self._checks: list[Check | None] = [None] * len(self._rules)
         self._readers: dict[int, int] = {}
         self._always = 0
-        self._patterns: dict[int, tuple[Check, ...]] = {}
+        self._joined: dict[int, Check] = {}
+        self._uses: dict[int, int] = {}
         for index, rule in enumerate(self._rules):
             for leaf in rule.leaves():
                 self._note(index, leaf)
@@ -53,11 +57,15 @@ class EntryRules:
 
     def hold(self, p: Processor, fields: Sequence[int], dirty: int, memory: PhysicalMemory) -> bool:
         """Whether no rule is violated, given that none was before the fields of `dirty` changed."""
-        checks = self._patterns.get(dirty)
-        if checks is None:
-            checks = self._concerned(dirty)
+        joined = self._joined.get(dirty)
         read = memory.read
-        return not any(check(p, fields, read) for check in checks)
+        if joined is not None:
+            return not joined(p, fields, read)
+        checks = self._concerned(dirty)
+        self._uses[dirty] = self._uses.get(dirty, 0) + 1
+        if self._uses[dirty] == OFTEN:
+            self._join(dirty)
+        return not any(self._check(index)(p, fields, read) for index in checks)
 
     def permitted(self, p: Processor, fields: Sequence[int], memory: PhysicalMemory) -> Verdict:
         """What the processor may do, from all rules."""
@@ -72,18 +80,22 @@ class EntryRules:
             found.append(RuleResult(rule, status, element if element > 0 else None))
         return found
 
-    def _concerned(self, dirty: int) -> tuple[Check, ...]:
-        """The checks of the rules that read one of the fields, or what may change without any."""
+    def _concerned(self, dirty: int) -> tuple[int, ...]:
+        """The numbers of the rules that read one of the fields, or what may change without any."""
         concerned, pending = self._always, dirty
         while pending:
             slot = pending.bit_length() - 1
             pending ^= 1 << slot
             concerned |= self._readers.get(slot, 0)
-        checks = tuple(self._check(index) for index in range(len(self._rules)) if concerned >> index & 1)
-        if len(self._patterns) >= MAX_PATTERNS:
-            self._patterns.clear()
-        self._patterns[dirty] = checks
-        return checks
+        return tuple(index for index in range(len(self._rules)) if concerned >> index & 1)
+
+    def _join(self, dirty: int) -> None:
+        """Make one function of the checks for a set of changed fields."""
+        if len(self._joined) >= MAX_PATTERNS:
+            self._joined.clear()
+            self._uses.clear()
+        lines = [line for index in self._concerned(dirty) for line in self._lines(self._rules[index])]
+        self._joined[dirty] = self._code.compile("rules", "p, f, m", [*lines, "return 0"])
 
     def _check(self, index: int) -> Check:
         check = self._checks[index]
@@ -92,16 +104,17 @@ class EntryRules:
         return check
 
     def _compiled(self, index: int, rule: BoundRule) -> Check:
+        return self._code.compile(f"rule_{index}", "p, f, m", [*self._lines(rule), "return 0"])
+
+    def _lines(self, rule: BoundRule) -> list[str]:
+        """Lines that return where the rule is violated."""
         text = self._code.text
         if rule.area is None:
-            lines = [f"return -1 if {text(rule.when)} and not {text(rule.require)} else 0"]
-        else:
-            size = rule.area.area.size
-            lines = [
-                f"a = {text(rule.area.address)}",
-                f"for i in range(min({text(rule.area.count)}, {MAX_ELEMENTS})):",
-                f"    e = m((a + i * {size}) & {hex((1 << 64) - 1)}, {size * 8})",
-                f"    if {text(rule.when)} and not {text(rule.require)}: return i + 1",
-                "return 0",
-            ]
-        return self._code.compile(f"rule_{index}", "p, f, m", lines)
+            return [f"if {text(rule.when)} and not {text(rule.require)}: return -1"]
+        size = rule.area.area.size
+        return [
+            f"a = {text(rule.area.address)}",
+            f"for i in range(min({text(rule.area.count)}, {MAX_ELEMENTS})):",
+            f"    e = m((a + i * {size}) & {hex((1 << 64) - 1)}, {size * 8})",
+            f"    if {text(rule.when)} and not {text(rule.require)}: return i + 1",
+        ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from vmcsc.machine import apic
+from vmcsc.machine.deliver import deliver, raised
+from vmcsc.machine.event import Event, EventType
 from vmcsc.machine.exit import leave
-from vmcsc.machine.outcome import Fault, Stopped, VmExit
+from vmcsc.machine.outcome import Fault, VmExit
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -22,11 +26,15 @@ _BLOCKED = 0x3
 def arrive(machine: Machine, p: Processor, event: str, number: int | None) -> None:
     """Make an event of specs/machine/events.yaml wait at `p`, or let time pass."""
     arrival = machine.operation.arrivals[event]
+    p.waiting = 1
     if arrival.kind == "time":
         advance(machine, p, number or 0)
     elif arrival.kind == "interrupt":
         p.interrupts.append(number or 0)
-        _promote(p)
+        promote(p)
+    elif arrival.kind == "posted":
+        apic.post(machine, p, number or 0)
+        promote(p)
     else:
         for register, value in ((arrival.pending, 1), (arrival.number, number)):
             if register is not None and value is not None:
@@ -39,39 +47,23 @@ def boundary(machine: Machine, p: Processor) -> VmExit | None:
         _take(p)
         return None
     assert p.vmcs is not None
-    fields = p.vmcs.fields
-    while True:
-        decision = machine.boundary
-        index = decision.non_root(p, fields, machine.memory.read, ())
-        if index < 0:
-            return None
-        step = decision.steps[index]
-        if step.action == "exit":
-            exit = decision.outcome(index, p, fields, machine.memory, ())
-            assert isinstance(exit, VmExit)
-            for name in step.clears:
-                setattr(p, name, 0)
-            leave(machine, p, exit)
-            _promote(p)
-            return exit
-        _DELIVERIES[step.target](p)
-
-
-def raised(machine: Machine, p: Processor, fault: Fault) -> VmExit:
-    """What an exception of the guest comes to: a VM exit. Raises `Stopped` where it would be delivered to the guest."""
-    assert p.vmcs is not None
-    vector = machine.database.exceptions[fault.name].vector
-    detail = fault.qualification if fault.address is None else fault.address
-    o = (vector, fault.error_code or 0, int(fault.error_code is not None), detail)
-    fields, decision = p.vmcs.fields, machine.exceptions
-    index = decision.non_root(p, fields, machine.memory.read, o)
-    if decision.steps[index].action != "exit":
-        mnemonic = machine.database.exceptions[fault.name].mnemonic
-        raise Stopped(f"{mnemonic} goes to the guest's own handler, and the machine does not run handlers of guests")
-    exit = decision.outcome(index, p, fields, machine.memory, o)
-    assert isinstance(exit, VmExit)
-    leave(machine, p, exit)
-    return exit
+    fields, decision = p.vmcs.fields, machine.decision("boundary")
+    try:
+        while True:
+            index = decision.non_root(p, fields, machine.memory.read, ())
+            if index < 0:
+                p.waiting = any(getattr(p, name) for name in machine.pending_registers)
+                return None
+            step = decision.steps[index]
+            if step.action == "exit":
+                raise decision.outcome(index, p, fields, machine.memory, ())
+            ACTIONS[step.target](machine, p)
+    except VmExit as exit:
+        for name in () if exit.step is None else exit.step.clears:
+            setattr(p, name, 0)
+        leave(machine, p, exit)
+        promote(p)
+        return exit
 
 
 def advance(machine: Machine, p: Processor, ticks: int) -> None:
@@ -82,6 +74,15 @@ def advance(machine: Machine, p: Processor, ticks: int) -> None:
         p.preemption_timer = max(0, p.preemption_timer - ((before + ticks >> rate) - (before >> rate)))
 
 
+def promote(p: Processor) -> None:
+    """The highest vector that waits comes first."""
+    if p.interrupts:
+        waiting = [*p.interrupts, p.interrupt_vector] if p.interrupt_pending else p.interrupts
+        p.interrupts = sorted(waiting)
+        p.interrupt_vector = p.interrupts.pop()
+        p.interrupt_pending = 1
+
+
 def _take(p: Processor) -> None:
     """In VMX root operation events go to the host's handlers, which the machine only notes."""
     if p.nmi_pending and not p.nmi_blocked:
@@ -90,33 +91,58 @@ def _take(p: Processor) -> None:
     while p.interrupt_pending and p.rflags & _IF and not p.interruptibility_state & _BLOCKED:
         p.taken.append(p.interrupt_vector)
         p.interrupt_pending = 0
-        _promote(p)
+        promote(p)
 
 
-def _promote(p: Processor) -> None:
-    """The highest vector that waits comes first."""
-    if not p.interrupt_pending and p.interrupts:
-        p.interrupts.sort()
-        p.interrupt_vector = p.interrupts.pop()
-        p.interrupt_pending = 1
+# --- what steps between instructions name ---
 
 
-def _drop_init(p: Processor) -> None:
-    p.init_pending = 0
+def _drop(name: str) -> Callable[[Machine, Processor], None]:
+    """What was waiting in a register is gone."""
+    return lambda _, p: setattr(p, name, 0)
 
 
-def _drop_sipi(p: Processor) -> None:
-    p.sipi_pending = 0
+def _deliver_nmi(machine: Machine, p: Processor) -> None:
+    p.nmi_pending = 0
+    deliver(machine, p, Event(NMI, EventType.NMI))
 
 
-def _deliver(_: Processor) -> None:
-    raise Stopped("the event goes to the guest's own handler, and the machine does not run handlers of guests")
+def _deliver_interrupt(machine: Machine, p: Processor) -> None:
+    vector, p.interrupt_pending = p.interrupt_vector, 0
+    promote(p)
+    deliver(machine, p, Event(vector, EventType.EXTERNAL_INTERRUPT))
 
 
-_DELIVERIES = {
-    "drop_init": _drop_init,
-    "drop_sipi": _drop_sipi,
-    "deliver_nmi": _deliver,
-    "deliver_interrupt": _deliver,
+def _deliver_virtual_interrupt(machine: Machine, p: Processor) -> None:
+    deliver(machine, p, Event(apic.acknowledge(machine, p), EventType.EXTERNAL_INTERRUPT))
+
+
+def _take_posted_interrupts(machine: Machine, p: Processor) -> None:
+    p.interrupt_pending = 0
+    promote(p)
+    apic.take_posted(machine, p)
+
+
+def _debug_trap(machine: Machine, p: Processor) -> None:
+    conditions = p.pending_debug_exceptions & 0x1400F
+    p.pending_debug_exceptions = 0
+    raised(machine, p, Fault(machine.exception_by_mnemonic["#DB"], qualification=conditions & ~0x1000), 0)
+
+
+def _machine_check(machine: Machine, p: Processor) -> None:
+    p.machine_check_pending = 0
+    raised(machine, p, Fault(machine.exception_by_mnemonic["#MC"]), 0)
+
+
+ACTIONS: Mapping[str, Callable[[Machine, Processor], None]] = {
+    "drop_init": _drop("init_pending"),
+    "drop_sipi": _drop("sipi_pending"),
+    "drop_bus_lock": _drop("bus_lock_pending"),
+    "drop_stall": _drop("stall_pending"),
+    "deliver_nmi": _deliver_nmi,
+    "deliver_interrupt": _deliver_interrupt,
+    "deliver_virtual_interrupt": _deliver_virtual_interrupt,
+    "take_posted_interrupts": _take_posted_interrupts,
+    "debug_trap": _debug_trap,
+    "take_machine_check": _machine_check,
 }
-"""The algorithms that steps between instructions name."""

@@ -40,11 +40,13 @@ def execute(machine: Machine, p: Processor, executable: Executable) -> Outcome |
         index = decide(p, fields, machine.memory.read, o)
         effect = prepared.effects[index]
         if effect is None:
-            raise prepared.decision.outcome(index, p, fields, machine.memory, o)
+            outcome = prepared.decision.outcome(index, p, fields, machine.memory, o)
+            if isinstance(outcome, VmExit):
+                outcome.length = executable.length
+            raise outcome
         if not effect(machine, p, executable.instruction, o):
             p.rip = p.rip + executable.length & 0xFFFFFFFF_FFFFFFFF
     except VmExit as exit:
-        exit.length = executable.length
         if exit.trap:
             p.rip = p.rip + executable.length & 0xFFFFFFFF_FFFFFFFF
         leave(machine, p, exit)

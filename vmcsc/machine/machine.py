@@ -47,6 +47,8 @@ class Machine:
         self.key = key
         self.ports: dict[int, int] = {}
         self._decisions: dict[str, Prepared] = {}
+        self._groups: dict[str, Decision] = {}
+        self._settings: dict[str, int] = {}
 
     def again(self, processors: int = 1) -> Machine:
         """A machine of the same model as it is at the start; what was made of the specs is shared."""
@@ -63,14 +65,27 @@ class Machine:
             found = self._decisions[entry.name] = Prepared(entry, self)
         return found
 
-    @cached_property
-    def boundary(self) -> Decision:
-        return Decision("boundary", self.operation.boundary, {}, self.database, self.code)
+    def decision(self, group: str) -> Decision:
+        """The steps of a group of specs/machine/events.yaml."""
+        found = self._groups.get(group)
+        if found is None:
+            steps = self.operation.groups[group]
+            found = self._groups[group] = Decision(group, steps.steps, steps.values, self.database, self.code)
+        return found
 
-    @cached_property
-    def exceptions(self) -> Decision:
-        values = {"vector": 8, "error_code": 32, "has_error_code": 1, "detail": 64}
-        return Decision("exceptions", self.operation.exceptions, values, self.database, self.code)
+    def setting(self, name: str, width: int = 1) -> int:
+        """One of the `settings` of specs/machine that say something of the processor model."""
+        found = self._settings.get(name)
+        if found is None:
+            found = self._settings[name] = self.code.constant(self.operation.settings[name], width)
+        return found
+
+    def fixed(self, p: Processor, number: int, value: int) -> bool:
+        """Whether CR0 or CR4 may have the value in VMX operation; an unrestricted guest may be without PE and PG."""
+        ones, zeros = self.setting(f"cr{number}_fixed0", 64), ~self.setting(f"cr{number}_fixed1", 64)
+        if number == 0 and p.non_root and p.unrestricted:
+            ones &= ~0x80000001
+        return not ones & ~value and not zeros & value
 
     @cached_property
     def timer_rate(self) -> int:
@@ -79,11 +94,8 @@ class Machine:
 
     @cached_property
     def follow(self) -> Callable[[Processor, list[int]], None]:
-        """Sets what `step` has to look after in the guest that is entered."""
-        settings = self.operation.settings
-        texts = (
-            (name, self.code.text(self.code.condition(settings[name]))) for name in ("timer_active", "trap_active")
-        )
+        """Sets what algorithms look at in the guest that is entered."""
+        texts = ((name, self.code.text(self.code.number(text, 64))) for name, text in self.operation.guest.items())
         return self.code.compile("follow", "p, f", [f"p.{name} = {text}" for name, text in texts])
 
     @cached_property
@@ -98,6 +110,11 @@ class Machine:
             if self.settled.capabilities.has_field(field) is True:
                 found[encoding] = (self.slots.of[field.name], encoding != field.encoding)
         return found
+
+    @cached_property
+    def pending_registers(self) -> tuple[str, ...]:
+        """The registers that say that something waits."""
+        return tuple(name for name in self.operation.registers if name.endswith("_pending"))
 
     @cached_property
     def register_of_msr(self) -> Mapping[int, str]:

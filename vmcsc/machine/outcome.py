@@ -17,17 +17,19 @@ class Fault(Outcome):
     """An exception of the architecture, by its name in specs/exceptions.yaml.
 
     `error_code` is None where it has none; `address` is the linear address of a page fault; `qualification` the debug
-    conditions of a debug exception.
+    conditions of a debug exception; `type` that of the interruption information.
     """
 
     def __init__(
-        self, name: str, error_code: int | None = None, *, address: int | None = None, qualification: int = 0
-    ) -> None:
+        self, name: str, error_code: int | None = None, *, address: int | None = None, qualification: int = 0,
+        type: int = 3,
+    ) -> None:  # fmt: skip
         super().__init__(name)
         self.name = name
         self.error_code = error_code
         self.address = address
         self.qualification = qualification
+        self.type = type
 
 
 class VmExit(Outcome):

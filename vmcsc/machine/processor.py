@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vmcsc.architecture.operation import Operation
+from vmcsc.machine.event import Event
 from vmcsc.machine.vmcs_data import VmcsData
 
 NO_VMCS = 0xFFFFFFFF_FFFFFFFF
@@ -18,7 +19,7 @@ class Processor:
     `vmcs` is the current VMCS (None: there is none); `active` are the VMCSs that VMPTRLD made active here, by address.
     `msrs` holds the MSRs that are no registers, by index. `interrupts` are the vectors that wait behind the one in
     `interrupt_vector`. `taken` are the vectors of the interrupts that were delivered in VMX root operation, in their
-    order: the machine has no host code to run for them.
+    order: the machine has no host code to run for them. `waiting`: something may come before the next instruction.
     """
 
     def __init__(self, number: int, operation: Operation) -> None:
@@ -36,8 +37,11 @@ class Processor:
         self.msrs: dict[int, int] = {}
         self.interrupts: list[int] = []
         self.nmi_blocked = False
-        self.timer_active = self.trap_active = False
+        self.waiting = 1
+        self.delivering: Event | None = None
         self.taken: list[int] = []
+        for name in operation.guest:
+            setattr(self, name, 0)
         for register in operation.registers.values():
             setattr(self, register.name, register.reset)
 

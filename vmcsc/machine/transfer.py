@@ -11,12 +11,18 @@ from vmcsc.machine.code import Code
 from vmcsc.machine.processor import Processor
 from vmcsc.machine.vmcs_data import VmcsData, slots_of
 
-Move = Callable[[Processor, list[int]], None]
-Save = Callable[[Processor, list[int]], int]
+Read = Callable[[int, int], int]
+Move = Callable[[Processor, list[int], Read], None]
+Save = Callable[[Processor, list[int], Read], int]
+
+
+def no_memory(_: int, __: int) -> int:
+    """For what reads none."""
+    return 0
 
 
 class Transfers:
-    """`load_guest(p, f)` and `load_host(p, f)` set registers; `save_guest(p, vmcs)` saves them and notes changes."""
+    """`load_guest(p, f, m)` and `load_host(p, f, m)` set registers; `save_guest(p, vmcs)` saves them."""
 
     def __init__(self, database: Database, operation: Operation, code: Code) -> None:
         self._database = database
@@ -31,10 +37,10 @@ class Transfers:
 
     def save_guest(self, processor: Processor, vmcs: VmcsData) -> None:
         """Save the guest's state into `vmcs`; its `dirty` gets the fields that are not as before."""
-        vmcs.dirty |= self._save(processor, vmcs.fields)
+        vmcs.dirty |= self._save(processor, vmcs.fields, no_memory)
 
     def _compiled(self, name: str, lines: Iterator[str] | list[str]) -> Callable[..., Any]:
-        return self._code.compile(name, "p, f", list(lines))
+        return self._code.compile(name, "p, f, m", list(lines))
 
     def _loads(self, transfers: tuple[Transfer, ...]) -> Iterator[str]:
         for transfer in transfers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmcsc.assembly.instruction import Instruction, MemoryOperand, Operand, RegisterOperand
 from vmcsc.assembly.values import address_of
+from vmcsc.machine.access import load, store
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Effect = Callable[["Machine", "Processor", Instruction, "tuple[int, ...]"], "bool | None"]
 """Takes the machine, the processor, the instruction and its operand values; True where it set RIP itself."""
 
-MODULES = ("simple", "msr", "control_registers", "descriptor_tables", "vmx")
+MODULES = ("simple", "memory", "msr", "control_registers", "descriptor_tables", "vmx")
 """The modules of this package; each has `EFFECTS`, its algorithms by name."""
 
 
@@ -31,12 +32,33 @@ def set_register(p: Processor, operand: RegisterOperand, value: int) -> None:
         setattr(p, operand.register, getattr(p, operand.register) & ~mask | value << operand.low & mask)
 
 
+def take(machine: Machine, p: Processor, operand: Operand) -> int:
+    """The value of a register, a number, or what lies in memory."""
+    if isinstance(operand, RegisterOperand):
+        return int(getattr(p, operand.register)) >> operand.low & (1 << operand.width) - 1
+    if isinstance(operand, MemoryOperand):
+        return load(machine, p, address_of(operand)(p), operand.width)
+    return operand.value
+
+
 def finish(machine: Machine, p: Processor, target: Operand, value: int) -> None:
-    """Write a result to a register or to memory, which root operation addresses physically."""
+    """Write a result to a register or to memory."""
     if isinstance(target, RegisterOperand):
         set_register(p, target, value)
     elif isinstance(target, MemoryOperand):
-        machine.memory.write(address_of(target)(p), target.width, value & (1 << target.width) - 1)
+        store(machine, p, address_of(target)(p), target.width, value & (1 << target.width) - 1)
+
+
+def number_of(operand: Operand) -> int:
+    """The number of a register in encodings."""
+    assert isinstance(operand, RegisterOperand)
+    return operand.number
+
+
+def address(p: Processor, operand: Operand) -> int:
+    """The linear address of an operand in memory."""
+    assert isinstance(operand, MemoryOperand)
+    return address_of(operand)(p)
 
 
 def effect_of(name: str) -> Effect:

@@ -1,13 +1,13 @@
-"""Descriptor-table registers where nothing exits. In VMX root operation addresses are physical."""
+"""Descriptor-table registers where nothing exits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vmcsc.assembly.instruction import Instruction
-from vmcsc.machine.effects import Effect, finish
-from vmcsc.machine.outcome import Stopped
+from vmcsc.machine.access import load, store
+from vmcsc.machine.effects import Effect, address, finish, take
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -15,46 +15,41 @@ if TYPE_CHECKING:
 
 
 def _store_table(name: str) -> Effect:
-    def store(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-        machine.memory.write(o[0], 16, getattr(p, f"{name}_limit") & 0xFFFF)
-        machine.memory.write(o[0] + 2, 64, getattr(p, f"{name}_base"))
+    def effect(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+        at = address(p, instruction.operands[0])
+        store(machine, p, at, 16, getattr(p, f"{name}_limit") & 0xFFFF)
+        store(machine, p, at + 2, 64, getattr(p, f"{name}_base"))
 
-    return store
+    return effect
 
 
 def _load_table(name: str) -> Effect:
-    def load(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-        setattr(p, f"{name}_limit", machine.memory.read(o[0], 16))
-        setattr(p, f"{name}_base", machine.memory.read(o[0] + 2, 64))
+    def effect(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+        at = address(p, instruction.operands[0])
+        limit, base = load(machine, p, at, 16), load(machine, p, at + 2, 64)
+        setattr(p, f"{name}_limit", limit)
+        setattr(p, f"{name}_base", base)
 
-    return load
+    return effect
 
 
 def _store_selector(name: str) -> Effect:
-    def store(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    def effect(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
         finish(machine, p, instruction.operands[0], getattr(p, f"{name}_selector"))
 
-    return store
+    return effect
 
 
 def _load_selector(name: str) -> Effect:
-    def load(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-        setattr(p, f"{name}_selector", o[0])
+    def effect(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+        setattr(p, f"{name}_selector", take(machine, p, instruction.operands[0]))
 
-    return load
+    return effect
 
-
-def deliver(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-    raise Stopped("the event goes to the handler of whoever executes it, and the machine runs no handlers")
-
-
-_KINDS: Mapping[str, tuple[Callable[[str], Effect], Callable[[str], Effect], tuple[str, ...]]] = {
-    "table": (_store_table, _load_table, ("gdtr", "idtr")),
-    "selector": (_store_selector, _load_selector, ("ldtr", "tr")),
-}
 
 EFFECTS: Mapping[str, Effect] = {
-    "deliver": deliver,
-    **{f"store_{name}": store(name) for store, _, names in _KINDS.values() for name in names},
-    **{f"load_{name}": load(name) for _, load, names in _KINDS.values() for name in names},
+    **{f"store_{name}": _store_table(name) for name in ("gdtr", "idtr")},
+    **{f"load_{name}": _load_table(name) for name in ("gdtr", "idtr")},
+    **{f"store_{name}": _store_selector(name) for name in ("ldtr", "tr")},
+    **{f"load_{name}": _load_selector(name) for name in ("ldtr", "tr")},
 }

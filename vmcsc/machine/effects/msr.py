@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vmcsc.assembly.instruction import Instruction
+from vmcsc.machine import apic
 from vmcsc.machine.effects import Effect
 from vmcsc.machine.effects.simple import offset_tsc, scaled_tsc
-from vmcsc.machine.outcome import Fault
+from vmcsc.machine.event import consult
+from vmcsc.machine.msrs import set_value, value_of
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -34,34 +36,33 @@ def read_scaled_msr(machine: Machine, p: Processor, instruction: Instruction, o:
     p.rdx, p.rax = value >> 32, value & 0xFFFFFFFF
 
 
-def value_of(machine: Machine, p: Processor, index: int) -> int:
-    """The MSR of `p`. Raises `Fault` where the processor model does not have it."""
-    register = machine.register_of_msr.get(index)
-    if register is not None:
-        return int(getattr(p, register))
-    msr = machine.database.msr_by_index.get(index)
-    if msr is None or machine.settled.capabilities.exists(msr) is False:
-        raise Fault(machine.general_protection, 0)
-    if msr.capability:
-        return machine.settled.capabilities.msr(msr).bits
-    return p.msrs.get(index, 0)
+def read_virtual_register(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    """A register of the local APIC in x2APIC mode, from the virtual-APIC page."""
+    value = machine.memory.read(p.virtual_apic_page + _place(p), 64)
+    p.rdx, p.rax = value >> 32, value & 0xFFFFFFFF
 
 
-def set_value(machine: Machine, p: Processor, index: int, value: int) -> None:
-    """The counterpart of `value_of`; capability MSRs are read-only."""
-    register = machine.register_of_msr.get(index)
-    if register is not None:
-        setattr(p, register, value & (1 << machine.operation.registers[register].width) - 1)
-        return
-    msr = machine.database.msr_by_index.get(index)
-    if msr is None or msr.capability or machine.settled.capabilities.exists(msr) is False:
-        raise Fault(machine.general_protection, 0)
-    p.msrs[index] = value
+def write_virtual_register(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    apic.written(machine, p, _place(p), p.rax & 0xFFFFFFFF)
+
+
+def send_self_ipi(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    machine.memory.write(p.virtual_apic_page + _place(p), 32, p.rax & 0xFFFFFFFF)
+    if consult(machine, p, "self-ipi", (p.rax & 0xFFFFFFFF,)) is not None:
+        apic.virtualize_self_ipi(machine, p, p.rax)
+
+
+def _place(p: Processor) -> int:
+    """The offset in the APIC page of the register that an x2APIC MSR is."""
+    return (p.rcx & 0xFF) << 4
 
 
 EFFECTS: Mapping[str, Effect] = {
     "read_msr": read_msr,
     "write_msr": write_msr,
+    "read_virtual_register": read_virtual_register,
+    "write_virtual_register": write_virtual_register,
+    "send_self_ipi": send_self_ipi,
     "read_offset_msr": read_offset_msr,
     "read_scaled_msr": read_scaled_msr,
 }

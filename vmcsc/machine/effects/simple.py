@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vmcsc.assembly.instruction import Instruction, RegisterOperand
-from vmcsc.machine.effects import Effect, finish, set_register
+from vmcsc.machine.effects import Effect, finish, set_register, take
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
     from vmcsc.machine.processor import Processor
 
 _ALL = 0xFFFFFFFF_FFFFFFFF
+_ARITHMETIC = 0x8D5
+"""CF, PF, AF, ZF, SF and OF."""
+
 HALTED = 1
 """The activity state of a processor that executed HLT."""
 
@@ -22,7 +25,7 @@ def nothing(machine: Machine, p: Processor, instruction: Instruction, o: tuple[i
 
 
 def move(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-    finish(machine, p, instruction.operands[0], o[0])
+    finish(machine, p, instruction.operands[0], take(machine, p, instruction.operands[1]))
 
 
 def halt(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
@@ -47,6 +50,21 @@ def set_interrupt_flag(machine: Machine, p: Processor, instruction: Instruction,
 
 def clear_interrupt_flag(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
     p.rflags &= ~0x200
+
+
+def begin_pause_loop(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    p.pause_first = p.pause_last = p.tsc
+
+
+def count_pause(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    p.pause_last = p.tsc
+
+
+def random_number(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    """Deterministic, as everything of the machine: a step of a linear congruential generator over the time."""
+    value = p.tsc * 6364136223846793005 + 1442695040888963407 & _ALL
+    finish(machine, p, instruction.operands[0], value)
+    p.rflags = p.rflags & ~_ARITHMETIC | 1
 
 
 # --- the time-stamp counter ---
@@ -125,6 +143,9 @@ EFFECTS: Mapping[str, Effect] = {
     "clear_edx_eax": clear_edx_eax,
     "set_interrupt_flag": set_interrupt_flag,
     "clear_interrupt_flag": clear_interrupt_flag,
+    "begin_pause_loop": begin_pause_loop,
+    "count_pause": count_pause,
+    "random_number": random_number,
     "read_tsc": read_tsc,
     "read_offset_tsc": read_offset_tsc,
     "read_scaled_tsc": read_scaled_tsc,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from vmcsc.assembly.instruction import Instruction, MemoryOperand
-from vmcsc.assembly.values import address_of
+from vmcsc.assembly.instruction import Instruction
 from vmcsc.machine import regions
-from vmcsc.machine.effects import Effect, finish
+from vmcsc.machine.effects import Effect, finish, take
 from vmcsc.machine.entry import enter
 from vmcsc.machine.outcome import VmFail
 from vmcsc.machine.processor import NO_VMCS
@@ -57,26 +56,26 @@ def load_pointer(machine: Machine, p: Processor, instruction: Instruction, o: tu
 
 
 def store_pointer(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-    machine.memory.write(o[0], 64, p.current_vmcs)
+    finish(machine, p, instruction.operands[0], p.current_vmcs)
     p.rflags &= ~_FLAGS
 
 
 def read_field(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
     assert p.vmcs is not None
-    _read(machine, p, instruction, o, p.vmcs)
+    _read(machine, p, instruction, p.vmcs)
 
 
 def read_shadow(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-    _read(machine, p, instruction, o, _linked(machine, p))
+    _read(machine, p, instruction, _linked(machine, p))
 
 
 def write_field(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
     assert p.vmcs is not None
-    _write(machine, p, instruction, o, p.vmcs)
+    _write(machine, p, instruction, p.vmcs)
 
 
 def write_shadow(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
-    _write(machine, p, instruction, o, _linked(machine, p))
+    _write(machine, p, instruction, _linked(machine, p))
 
 
 def invalidate(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
@@ -89,6 +88,8 @@ def switch_eptp(machine: Machine, p: Processor, instruction: Instruction, o: tup
     fields, slots = p.vmcs.fields, machine.slots
     entry = machine.memory.read(fields[slots.eptp_list_address] + 8 * (p.rcx & 0x1FF), 64)
     p.vmcs.set(slots.ept_pointer, entry)
+    p.vmcs.set(slots.eptp_index, p.rcx & 0xFFFF)
+    machine.follow(p, fields)
 
 
 def _linked(machine: Machine, p: Processor) -> VmcsData:
@@ -98,25 +99,22 @@ def _linked(machine: Machine, p: Processor) -> VmcsData:
 
 def _pointer(machine: Machine, p: Processor, instruction: Instruction) -> int:
     """The pointer that the operand in memory holds."""
-    operand = instruction.operands[0]
-    assert isinstance(operand, MemoryOperand)
-    return machine.memory.read(address_of(operand)(p), 64)
+    return take(machine, p, instruction.operands[0])
 
 
-def _read(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...], data: VmcsData) -> None:
-    slot, high = _slot(machine, o[0])
+def _read(machine: Machine, p: Processor, instruction: Instruction, data: VmcsData) -> None:
+    slot, high = _slot(machine, take(machine, p, instruction.operands[1]))
     value = data.fields[slot]
     p.rflags &= ~_FLAGS
     finish(machine, p, instruction.operands[0], value >> 32 if high else value)
 
 
-def _write(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...], data: VmcsData) -> None:
-    slot, high = _slot(machine, o[0])
+def _write(machine: Machine, p: Processor, instruction: Instruction, data: VmcsData) -> None:
+    slot, high = _slot(machine, take(machine, p, instruction.operands[0]))
     field = machine.database.fields[machine.slots.names[slot]]
     if not field.writable and not machine.writes_all_fields:
         raise VmFail(machine.error_read_only)
-    source = instruction.operands[1]
-    value = machine.memory.read(o[2], 64) if isinstance(source, MemoryOperand) else o[1]
+    value = take(machine, p, instruction.operands[1])
     width = machine.slots.widths[slot]
     if high:
         value = data.fields[slot] & 0xFFFFFFFF | (value & 0xFFFFFFFF) << 32

@@ -1,0 +1,116 @@
+"""Instructions that access memory, jump, or come back from a handler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from vmcsc.assembly.instruction import Instruction
+from vmcsc.machine.access import fetch, load, store
+from vmcsc.machine.deliver import deliver
+from vmcsc.machine.effects import Effect, finish, take
+from vmcsc.machine.event import Event, EventType
+from vmcsc.machine.outcome import Fault
+
+if TYPE_CHECKING:
+    from vmcsc.machine.machine import Machine
+    from vmcsc.machine.processor import Processor
+
+_ALL = 0xFFFFFFFF_FFFFFFFF
+_NMI_BLOCKED = 0x8
+_DIRECTION = 1 << 10
+
+
+def jump(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> bool:
+    """The fetch at the target belongs to the next instruction, so an exit for it finds RIP there."""
+    p.rip = take(machine, p, instruction.operands[0])
+    fetch(machine, p, p.rip)
+    return True
+
+
+def push(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    value, top = take(machine, p, instruction.operands[0]), p.rsp - 8 & _ALL
+    store(machine, p, top, 64, value)
+    p.rsp = top
+
+
+def pop(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    value = load(machine, p, p.rsp, 64)
+    p.rsp = p.rsp + 8 & _ALL
+    finish(machine, p, instruction.operands[0], value)
+
+
+def return_from_handler(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> bool:
+    """IRETQ to the same privilege level or an outer one; NMIs are no longer blocked, also where it faults."""
+    if not p.non_root:
+        p.nmi_blocked = False
+    elif p.virtual_nmis or not p.nmi_exiting:
+        p.interruptibility_state &= ~_NMI_BLOCKED
+    rip, cs, rflags, rsp, ss = (load(machine, p, p.rsp + 8 * at & _ALL, 64) for at in range(5))
+    if cs & 3 < p.ss_access_rights >> 5 & 3:
+        raise Fault(machine.general_protection, cs & 0xFFFC)
+    p.rip, p.cs_selector, p.rflags, p.rsp, p.ss_selector = rip, cs & 0xFFFF, rflags & 0x3F7FD7 | 2, rsp, ss & 0xFFFF
+    p.ss_access_rights = p.ss_access_rights & ~0x60 | (cs & 3) << 5
+    return True
+
+
+def return_from_handler_32(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> bool:
+    """IRETD to the same privilege level."""
+    if p.non_root and (p.virtual_nmis or not p.nmi_exiting):
+        p.interruptibility_state &= ~_NMI_BLOCKED
+    rip, cs, rflags = (load(machine, p, p.ss_base + p.rsp + 4 * at & 0xFFFFFFFF, 32) for at in range(3))
+    p.rip, p.cs_selector, p.rflags, p.rsp = rip, cs & 0xFFFF, rflags & 0x3F7FD7 | 2, p.rsp + 12 & 0xFFFFFFFF
+    return True
+
+
+def input_string(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    """INS, once or RCX times; what exits has been decided before."""
+    size = o[1]
+    for _ in range(_count(p, o[2])):
+        found = b"".join(bytes([machine.ports.get(p.rdx + at & 0xFFFF, 0xFF)]) for at in range(size))
+        store(machine, p, p.rdi, 8 * size, int.from_bytes(found, "little"))
+        p.rdi = _advanced(p, p.rdi, size)
+        p.rcx = p.rcx - 1 if o[2] else p.rcx
+
+
+def output_string(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    size = o[1]
+    for _ in range(_count(p, o[2])):
+        value = load(machine, p, p.rsi, 8 * size)
+        for at in range(size):
+            machine.ports[p.rdx + at & 0xFFFF] = value >> 8 * at & 0xFF
+        p.rsi = _advanced(p, p.rsi, size)
+        p.rcx = p.rcx - 1 if o[2] else p.rcx
+
+
+def software_interrupt(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> bool:
+    """INT n, which is delivered whatever the exception bitmap says; the host's handlers are only noted."""
+    if p.non_root:
+        deliver(machine, p, Event(o[0], EventType.SOFTWARE_INTERRUPT, length=instruction.length))
+        return True
+    p.taken.append(o[0])
+    return False
+
+
+MAX_REPETITIONS = 1 << 16
+"""Repetitions that one instruction carries out; a real processor would be interrupted long before."""
+
+
+def _count(p: Processor, repeated: int) -> int:
+    return min(p.rcx, MAX_REPETITIONS) if repeated else 1
+
+
+def _advanced(p: Processor, register: int, size: int) -> int:
+    return register + (-size if p.rflags & _DIRECTION else size) & _ALL
+
+
+EFFECTS: Mapping[str, Effect] = {
+    "jump": jump,
+    "push": push,
+    "software_interrupt": software_interrupt,
+    "pop": pop,
+    "return_from_handler": return_from_handler,
+    "return_from_handler_32": return_from_handler_32,
+    "input_string": input_string,
+    "output_string": output_string,
+}
