@@ -33,6 +33,7 @@ SAMPLES = {
     "r32": ("eax", "edi", "r9d"),
     "r16": ("ax", "si", "r10w"),
     "r8": ("al", "bh", "sil", "r11b"),
+    "sreg": ("es", "ss", "fs", "gs"),
     "xmm": ("xmm0", "xmm7", "xmm12"),
     "imm8": ("0x0", "0x7f", "0xff"),
     "imm16": ("0x1234",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vmcsc.assembly.instruction import Instruction
 from vmcsc.machine.access import fetch, load, store
 from vmcsc.machine.deliver import deliver
-from vmcsc.machine.effects import Effect, finish, take
+from vmcsc.machine.effects import Effect, finish, number_of, take
 from vmcsc.machine.event import Event, EventType
 from vmcsc.machine.outcome import Fault
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _ALL = 0xFFFFFFFF_FFFFFFFF
 _NMI_BLOCKED = 0x8
 _DIRECTION = 1 << 10
+_SS = 2
+_BY_MOV_SS = 0x2
+
+
+def load_segment(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    finish(machine, p, instruction.operands[0], take(machine, p, instruction.operands[1]))
+    if number_of(instruction.operands[0]) == _SS:
+        p.interruptibility_state |= _BY_MOV_SS
 
 
 def jump(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> bool:
@@ -105,6 +113,7 @@ def _advanced(p: Processor, register: int, size: int) -> int:
 
 
 EFFECTS: Mapping[str, Effect] = {
+    "load_segment": load_segment,
     "jump": jump,
     "push": push,
     "software_interrupt": software_interrupt,
