@@ -30,6 +30,7 @@ ROOMS = [
     "assembly",
     "machine",
     "scenario",
+    "bytecode",
     "ignore",
     "result",
     "loading",

@@ -14,7 +14,7 @@ from vmcsc.vmcs import Vmcs
 GROUP = "vmcsc.backends"
 """The entry-point group in which other distributions announce back ends: the name, and a class of this contract."""
 
-_BUILT_IN = {"c-header": "vmcsc.backends.c_header:CHeader"}
+_BUILT_IN = {"c-header": "vmcsc.backends.c_header:CHeader", "bytecode": "vmcsc.backends.bytecode:Bytecode"}
 
 
 @dataclass(frozen=True, slots=True)

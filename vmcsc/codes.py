@@ -102,6 +102,8 @@ UNKNOWN_INSTRUCTION = Code("VMX8002", "unknown-instruction", _ERROR)
 WRONG_OPERANDS = Code("VMX8003", "wrong-operands", _ERROR)
 SCENARIO_STATEMENT = Code("VMX8004", "scenario-statement", _ERROR)
 SCENARIO_NOT_RUN = Code("VMX8005", "scenario-not-run", _ERROR)
+BYTECODE = Code("VMX8006", "bytecode", _ERROR)
+BYTECODE_LISTING = Code("VMX8007", "bytecode-listing", _ERROR)
 
 # 9: specs
 SPEC_SYNTAX = Code("VMX9001", "spec-syntax", _ERROR)

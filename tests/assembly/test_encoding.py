@@ -13,6 +13,8 @@ import pytest
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.operation import Form, Operation, operation_of
 from vmcsc.assembly.choose import assemble
+from vmcsc.assembly.decode import decode
+from vmcsc.assembly.encode import encode
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.scenario.operands import Operands
 from vmcsc.source import Source
@@ -117,3 +119,18 @@ def test_every_form_has_the_bytes_that_gnu_as_gives_it(database: Database, by_gn
     assert len(by_gnu) > 500
     differing = {text: (our_bytes(text, database).hex(), code.hex()) for text, code in by_gnu.items()}
     assert {text: both for text, both in differing.items() if both[0] != both[1]} == {}
+
+
+def test_bytes_lead_back_to_the_instruction(database: Database) -> None:
+    operation = operation_of(database)
+    for text in texts(operation):
+        code = our_bytes(text, database)
+        found = decode(code, operation)
+        assert found is not None, text
+        assert encode(found.form, found.operands) == code == found.code, text
+        assert found.entry.mnemonic == text.split()[0], text
+
+
+@pytest.mark.parametrize("code", [b"", b"\x0f", b"\x0f\xa2\x00", b"\xff\xff", b"\x66" * 15, b"\x90" * 16, b"\x0f\x01"])
+def test_other_bytes_are_no_instruction(database: Database, code: bytes) -> None:
+    assert decode(code, operation_of(database)) is None

@@ -15,7 +15,7 @@ from vmcsc.records import dataclass
 
 IMMEDIATES = {"ib": 8, "iw": 16, "id": 32, "iq": 64}
 _PREFIXES = frozenset({0x66, 0xF2, 0xF3, 0xF0})
-_OVERRIDES = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E, "fs": 0x64, "gs": 0x65}
+OVERRIDES = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E, "fs": 0x64, "gs": 0x65}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ def encode(form: Form, operands: tuple[Operand, ...]) -> bytes:
     """The bytes of the instruction. The operands fit the form."""
     template = template_of(form.code)
     kinds = [kind for _, kind in form.operands]
-    registers = _roles(kinds, operands)
-    reg, rm = registers if template.modrm else (None, None)
+    reg, rm = _roles(kinds, operands) if template.modrm else (None, None)
     rex = 8 if template.wide else 0
     opcode = bytearray(template.opcode)
     if template.in_opcode:
@@ -97,18 +96,24 @@ def _override(operands: tuple[Operand, ...]) -> Iterator[int]:
         if isinstance(operand, MemoryOperand):
             default = "ss" if operand.base is not None and operand.base.register in ("rsp", "rbp") else "ds"
             if operand.segment != default:
-                yield _OVERRIDES[operand.segment]
+                yield OVERRIDES[operand.segment]
 
 
 def _roles(kinds: list[str], operands: tuple[Operand, ...]) -> tuple[RegisterOperand | None, Operand | None]:
     """Which operand goes to the reg field of ModRM, and which to its r/m field."""
+    reg_place, rm_place = roles(kinds)
+    reg = None if reg_place is None else operands[reg_place]
+    return reg if isinstance(reg, RegisterOperand) else None, None if rm_place is None else operands[rm_place]
+
+
+def roles(kinds: list[str]) -> tuple[int | None, int | None]:
+    """The places of the operands that go to the reg and the r/m field."""
     places = [place for place, kind in enumerate(kinds) if _in_modrm(kind)]
     candidates = [place for place in places if kinds[place].startswith(("m", "rm"))]
     candidates += [place for place in places if kinds[place] in ("r8", "r16", "r32", "r64")]
     candidates += [place for place in reversed(places) if kinds[place] == "xmm"]
     at = candidates[0] if candidates else None
-    reg = next((operands[place] for place in places if place != at), None)
-    return reg if isinstance(reg, RegisterOperand) else None, None if at is None else operands[at]
+    return next((place for place in places if place != at), None), at
 
 
 def _in_modrm(kind: str) -> bool:

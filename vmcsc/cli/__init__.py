@@ -24,6 +24,8 @@ COMMANDS = {
     "emit": "compile a policy and write what a back end makes of it",
     "test": "run the scenarios of policies on the bundled machine",
     "run": "run scenarios and draw how guest and hypervisor take turns",
+    "disassemble": "print bytecode as a listing",
+    "assemble": "make bytecode from a listing",
     "specs": "validate the specs, and folders of specs of your own",
     "diff": "show what differs between policies, or for one policy between CPUs",
     "cpu": "list, draw and compare CPUs, and write down what they have in common",

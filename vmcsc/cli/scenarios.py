@@ -6,11 +6,14 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from vmcsc import codes
 from vmcsc.capabilities.cpu import UNKNOWN_CPU
 from vmcsc.cli.parser import Parser, add_cpus, add_specs
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
+from vmcsc.cli.programs import SUFFIX, read_program
 from vmcsc.cli.project import Project
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
+from vmcsc.errors import VmcscError
 from vmcsc.policy.model import Policy
 from vmcsc.result import Result
 
@@ -27,6 +30,9 @@ def results_of(
 
     named = NamedPolicies(project.database)
     for name in policies:
+        if name.endswith(SUFFIX):
+            yield from _of_program(name, project, diagnostics, arguments.match or "")
+            continue
         source = named.find(name, diagnostics)
         if source is None:
             continue
@@ -39,6 +45,20 @@ def results_of(
             yield from run_scenarios(policy, project.database, cpu, match=arguments.match or "")
 
 
+def _of_program(
+    path: str, project: Project, diagnostics: Diagnostics, match: str
+) -> Iterator[ScenarioResult]:  # fmt: skip
+    from vmcsc.bytecode.load import load_program
+
+    program = read_program(path, diagnostics)
+    if program is None:
+        return
+    try:
+        yield from load_program(program, path, project.database).run(project.database, match)
+    except VmcscError as error:
+        diagnostics.report(codes.BYTECODE, f"{path}: {error}")
+
+
 def _runnable(result: Result) -> Iterator[tuple[Policy, Cpu]]:
     """The CPUs on which the policy has no error."""
     errors: list[Diagnostic] = [one for one in result.diagnostics if one.severity is Severity.ERROR]
@@ -48,7 +68,7 @@ def _runnable(result: Result) -> Iterator[tuple[Policy, Cpu]]:
 
 
 def add_common(parser: Parser) -> None:
-    parser.add_argument("policies", nargs="+", metavar="POLICY", help=POLICY_HELP)
+    parser.add_argument("policies", nargs="+", metavar="POLICY", help=f"{POLICY_HELP}; or a bytecode file (*{SUFFIX})")
     add_cpus(parser)
     add_specs(parser)
     parser.add_argument(

@@ -276,10 +276,20 @@ class _Binder:
             return None
         if expectation.condition is None:
             return model.Expectation(expectation.span, reason=reason)
-        operands: dict[str, tuple[int, Mapping[str, Bits]]] = {name: (width, {}) for name, width in OPERANDS.items()}
-        scope = ScenarioScope(
-            self._database, controls=True, state=True, operands=operands,
-            parameters={}, registers=self._operation.registers, exit=reason, bound=regions_of(0),
+        return bind_expectation(
+            expectation.condition, expectation.span, reason, self._database, self._operation, self._diagnostics
         )  # fmt: skip
-        condition = bind_condition(expectation.condition, scope, self._diagnostics)
-        return None if condition is None else model.Expectation(expectation.span, reason=reason, condition=condition)
+
+
+def bind_expectation(
+    condition: tree.Expression, span: Span, reason: str | None, database: Database, operation: Operation,
+    diagnostics: Diagnostics,
+) -> model.Expectation | None:  # fmt: skip
+    """What is expected where the condition holds, now or at an exit for `reason`; None after reporting."""
+    operands: dict[str, tuple[int, Mapping[str, Bits]]] = {name: (width, {}) for name, width in OPERANDS.items()}
+    scope = ScenarioScope(
+        database, controls=True, state=True, operands=operands,
+        parameters={}, registers=operation.registers, exit=reason, bound=regions_of(0),
+    )  # fmt: skip
+    bound = bind_condition(condition, scope, diagnostics)
+    return None if bound is None else model.Expectation(span, reason=reason, condition=bound)

@@ -24,6 +24,9 @@ from vmcsc.scenario.world import World
 MAX_EXITS = 10_000
 """Exits that one statement may lead to before the scenario is given up."""
 
+MAX_DEPTH = 50
+"""Exits that come while what is done at another one is not done yet."""
+
 MAX_HAPPENINGS = 100_000
 """Happenings that are kept for a trace."""
 
@@ -47,7 +50,7 @@ class Runner:
         self._machine: Machine = world.machine
         self._scenario = scenario
         self._handlers: dict[str, tuple[model.Step, ...]] = {}
-        self._guest = 0
+        self._guest = self._acting = 0
         self._last: Outcome | None = None
         self._exits: list[_Exit] = []
         self._instruction: tuple[Executable, Moment] | None = None
@@ -115,6 +118,7 @@ class Runner:
             return False
         if not self._p.non_root:  # an event came right after the entry
             return True
+        self._acting = self._guest
         self._happened(GUEST, self._p, one.span.text)
         p, executable = self._p, Executable(self._machine, one.instruction)
         values = dict(zip(one.instruction.entry.values, (read(p) for read in executable.readers), strict=True))
@@ -131,6 +135,7 @@ class Runner:
             self._fail(one, f"processor {p.number} is in the guest, so its hypervisor executes nothing")
             return False
         self._begin()
+        self._acting = p.number
         self._happened(ROOT, p, one.span.text)
         self._last = step(self._machine, p, Executable(self._machine, one.instruction))
         if p.non_root:
@@ -150,6 +155,7 @@ class Runner:
         if not self._scenario.manual and not self._ran and not self._enter(one):
             return False
         p = self._p
+        self._acting = p.number
         self._happened(EVENT, p, one.span.text)
         arrive(self._machine, p, one.event, one.number)
         before = moment_of(self._machine, p, self._operands(p))
@@ -193,6 +199,8 @@ class Runner:
         self._exits.append(_Exit(exit, moment_of(self._machine, p, self._operands(p)), reasons))
         self._skip = 0 if exit.trap or exit.failed_entry else exit.length or 0
         self._note(p, exit, reasons)
+        if self._handling >= MAX_DEPTH:
+            raise Stopped(f"more than {MAX_DEPTH} exits came each while the hypervisor was at the one before")
         self._handling += 1
         done = all(self._step(one) for one in self._handlers.get(exit.reason, ()))
         self._handling -= 1
@@ -267,7 +275,8 @@ class Runner:
         elif expectation.reason is not None:
             self._judge_exit(expectation, expectation.reason)
         elif expectation.condition is not None:
-            now = moment_of(self._machine, self._p, self._operands(self._p))
+            p = self._machine.processors[self._acting]  # whoever did something last
+            now = moment_of(self._machine, p, self._operands(p))
             parts = unmet_parts(expectation.condition, now.read)
             if parts:
                 self._report(expectation, "what is expected did not come true", parts)
@@ -300,7 +309,7 @@ class Runner:
             entry = executable.instruction.entry
             ways = instead(entry, reason, self._machine.code, before.read)
             notes = [f"`{entry.mnemonic}` did not exit because {way}" for way in ways]
-            if not ways:
+            if not any(step.action == "exit" and step.target == reason for step in entry.steps):
                 notes = [f"`{entry.mnemonic}` never exits for this reason"]
         self._report(expectation, f"an exit for `{reason}` was expected, but there was none", notes)
 

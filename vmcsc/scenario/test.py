@@ -12,7 +12,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.machine.machine import Machine
 from vmcsc.policy.model import Policy
-from vmcsc.records import replace
+from vmcsc.records import dataclass, replace
 from vmcsc.resolve import resolve
 from vmcsc.scenario import model
 from vmcsc.scenario.bind import bind_scenarios
@@ -46,33 +46,42 @@ def run_scenarios(
             yield run_scenario(scenario, policy, machine)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a scenario starts from: fields of the VMCS by name, pages of memory by address, and what was settled."""
+
+    fields: Mapping[str, int]
+    pages: Mapping[int, bytes]
+    settled: tuple[str, ...]
+
+
+def prepare(
+    parameters: Mapping[str, int], fields: Mapping[str, int], controls: Mapping[str, bool], policy: Policy,
+    database: Database, cpu: Cpu,
+) -> Prepared:  # fmt: skip
+    """What the policy comes to on `cpu` with parameters, fields and controls that a scenario sets."""
+    completed = complete(resolve(policy, database, cpu, Diagnostics(), parameters), PAGES)
+    found = {**completed.fields, **fields}
+    for path, setting in controls.items():
+        control = database.controls[path]
+        name = database.words[control.word].field
+        found[name] = found.get(name, 0) | control.mask if setting else found.get(name, 0) & ~control.mask
+    return Prepared(found, completed.pages, completed.assumed)
+
+
 def run_scenario(scenario: model.Scenario, policy: Policy, machine: Machine) -> ScenarioResult:
     """Run one scenario on a machine as `machine` is at its start."""
-    database, cpu = machine.database, machine.settled.cpu
-    vmcs = resolve(policy, database, cpu, Diagnostics(), scenario.parameters)
-    completed = complete(vmcs, PAGES)
-    fields = _with_settings(scenario, completed.fields, database)
-    world = World(machine.again(scenario.processors), fields, completed.pages)
+    parts = scenario.parameters, scenario.fields, scenario.controls
+    return run_prepared(scenario, prepare(*parts, policy, machine.database, machine.settled.cpu), policy.name, machine)
+
+
+def run_prepared(scenario: model.Scenario, prepared: Prepared, policy: str, machine: Machine) -> ScenarioResult:
+    cpu = machine.settled.cpu
+    world = World(machine.again(scenario.processors), prepared.fields, prepared.pages)
     runner = Runner(world, scenario)
     runner.run()
     findings = tuple(replace(one, cpus=(cpu.name,)) for one in runner.findings)
     return ScenarioResult(
-        scenario.title,
-        policy.name,
-        cpu.name,
-        findings,
-        tuple(runner.happenings),
-        tuple(world.machine.notes),
-        completed.assumed,
-        tuple(machine.settled.assumed),
-    )
-
-
-def _with_settings(scenario: model.Scenario, fields: Mapping[str, int], database: Database) -> dict[str, int]:
-    """The fields with what the scenario sets, controls included."""
-    found = {**fields, **scenario.fields}
-    for path, setting in scenario.controls.items():
-        control = database.controls[path]
-        name = database.words[control.word].field
-        found[name] = found.get(name, 0) | control.mask if setting else found.get(name, 0) & ~control.mask
-    return found
+        scenario.title, policy, cpu.name, findings, tuple(runner.happenings), tuple(world.machine.notes),
+        prepared.settled, tuple(machine.settled.assumed),
+    )  # fmt: skip
