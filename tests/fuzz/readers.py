@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,11 @@ from tests.syntax.policy_writer import PolicyWriter
 from vmcsc.architecture import loader
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.reader import SpecDocument, read_document
+from vmcsc.bytecode.binary import from_bytes, to_bytes
+from vmcsc.bytecode.compile import program_of
+from vmcsc.bytecode.listing import from_text, to_text
+from vmcsc.bytecode.load import load_program
+from vmcsc.bytecode.program import Entry, Program
 from vmcsc.cache import Cache, digest
 from vmcsc.capabilities.common import common_cpu
 from vmcsc.capabilities.cpu import Cpu
@@ -24,16 +30,24 @@ from vmcsc.check.check import check_fields
 from vmcsc.check.vmcs_file import read_vmcs
 from vmcsc.cli.config import VARIABLE, read_config
 from vmcsc.cli.project import folders_of, ignored_codes
+from vmcsc.cli.trace import trace_text
 from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
+from vmcsc.loading import load
 from vmcsc.pipeline import compile
+from vmcsc.records import replace
 from vmcsc.report import FORMATS, render
+from vmcsc.report.cells import visible
 from vmcsc.resources import SPECS
 from vmcsc.source import Source, read_source
 from vmcsc.syntax.format import format_source
 
 TESTS = Path(__file__).parent.parent
 CASES = TESTS / "cases"
+ONE_IN = 16
+"""Of so many programs one also runs."""
+
 SHORT = 20_000
 """Longer texts are formatted once only, so that the time is that of one command."""
 
@@ -281,12 +295,82 @@ def _read_entry(path: Path, database: Database) -> str:
     return "nothing"
 
 
+# --- bytecode ---
+
+
+@cache
+def _programs() -> tuple[bytes, ...]:
+    database = load()
+    found = []
+    for name in ("minimal",):
+        policy = compile(name, CPU, database).policy
+        assert policy is not None
+        found.append(to_bytes(_short(program_of(policy, database, _cpu(database)))))
+    return tuple(found)
+
+
+def _short(program: Program) -> Program:
+    """A program of which changes hit more than pages of memory."""
+    entries = {**program.entries}
+    entries["memory"] = (Entry("bytes", (0x1000, bytes(range(64)))), Entry("fill", (0x2000, 4096, 0xFF)))
+    entries["host"], entries["capabilities"] = entries["host"][::4], entries["capabilities"][::3]
+    return replace(program, entries=entries)
+
+
+def _bytecode() -> list[bytes]:
+    return list(_programs())
+
+
+def _read_bytecode(path: Path, database: Database) -> str:
+    """As `vmcsc run` and `vmcsc disassemble`: the file as it is, and with its checksums set right."""
+    return _run_program(path.read_bytes(), database)
+
+
+def _read_repaired(path: Path, database: Database) -> str:
+    return _run_program(_repaired(path.read_bytes()), database)
+
+
+def _run_program(data: bytes, database: Database) -> str:
+    try:
+        program = from_bytes(data)
+        listed = from_text(Source("listing", to_text(program)), Diagnostics())
+        assert listed is not None and to_bytes(listed) == data, "the listing leads to other bytes"
+        loaded = load_program(program, "p.vmxb", database)
+        results = list(loaded.run(database)) if zlib.crc32(data) % ONE_IN == 0 else []
+    except VmcscError as error:
+        return visible(str(error))
+    return "".join(_printed(one.findings) + trace_text(one, 80, False) for one in results)
+
+
+def _repaired(data: bytes) -> bytes:
+    """The same with the checksum of each section that is found, so that what is behind them is read."""
+    at = 32 + int.from_bytes(data[28:32], "little")
+    found = bytearray(data)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        found[at + 8 : at + 12] = zlib.crc32(data[at + 12 : at + 12 + length]).to_bytes(4, "little")
+        at += 12 + length
+    return bytes(found)
+
+
+def _listings() -> list[bytes]:
+    return [to_text(from_bytes(data)).encode() for data in _programs()]
+
+
+def _read_listing(path: Path, database: Database) -> str:
+    found = Diagnostics()
+    program = from_text(read_source(path), found)
+    return _printed(found) if program is None else _run_program(to_bytes(program), database)
+
+
 # --- all of them ---
 
 READERS = {
     "policy": Reader("policy.vmcs", _policies, (_check, _check_on_cpu, _format), Path(__file__).parent / "beside"),
     "spec": Reader("ours.yaml", _specs, (_read_spec,)),
     "cpu": Reader("cpu.yaml", _cpus, (_read_cpu,)),
+    "bytecode": Reader("program.vmxb", _bytecode, (_read_bytecode, _read_repaired)),
+    "listing": Reader("program.txt", _listings, (_read_listing,)),
     "msr": Reader("msrs.txt", _msr_texts, (_read_cpu,)),
     "configuration": Reader("pyproject.toml", _settings, (_read_settings,)),
     "cache": Reader("entry.json", _entries, (_read_entry,)),

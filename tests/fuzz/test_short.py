@@ -16,7 +16,17 @@ from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.workers import input_of, run
 from vmcsc.architecture.database import Database
 
-COUNTS = {"policy": 200, "spec": 40, "cpu": 200, "msr": 200, "configuration": 200, "cache": 200, "state": 150}
+COUNTS = {
+    "policy": 200,
+    "spec": 40,
+    "cpu": 200,
+    "msr": 200,
+    "configuration": 200,
+    "cache": 200,
+    "state": 150,
+    "bytecode": 150,
+    "listing": 100,
+}
 
 
 @pytest.mark.parametrize("reader", READERS)
