@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.scenario.rows import ROWS, text_of
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.capabilities.readers import read_cpu
@@ -15,10 +14,6 @@ from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.pipeline import compile
 from vmcsc.scenario.result import ScenarioResult
 from vmcsc.scenario.test import run_scenarios
-
-HERE = Path(__file__).parent
-ROWS: list[dict[str, Any]] = [row for path in sorted(HERE.glob("*.yaml")) for row in yaml.safe_load(path.read_text())]
-STATEMENTS = ("guest", "expect", "set", "event", "on", "memory")
 
 NEVER = {
     "io_smi": "SMM: the dual-monitor treatment is left out",
@@ -41,15 +36,6 @@ NEVER = {
 
 DUAL_MONITOR = {16, 17, 18, 19, 20, 22, 23, 24, 25}
 """VM-instruction errors of the dual-monitor treatment, and numbers that none has."""
-
-
-def text_of(row: dict[str, Any]) -> str:
-    """A policy of one scenario; a comma, semicolon or brace before a statement parts them."""
-    body = row["body"]
-    for word in STATEMENTS:
-        body = body.replace(f", {word} ", f"\n{word} ").replace(f"}} {word} ", f"}}\n{word} ")
-    policy = row.get("policy", "").replace("  ", "\n").replace("} ", "}\n")
-    return f'policy p {{\n{policy}\nscenario "{row["title"]}" {{\n{body}\n}}\n}}\n'
 
 
 def said(findings: tuple[Diagnostic, ...]) -> str:
