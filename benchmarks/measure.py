@@ -10,17 +10,22 @@ from time import perf_counter, process_time
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. `value` is in `unit`; `target` is its upper bound, None where it only stands beside."""
+    """One line of the table. `value` is in `unit`; `target` is its upper bound, `at_least` its lower one; without
+    either it only stands beside.
+    """
 
     what: str
     value: float | None
     unit: str
     target: float | None = None
     note: str = ""
+    at_least: float | None = None
 
     @property
     def met(self) -> bool | None:
-        return None if self.value is None or self.target is None else self.value <= self.target
+        if self.value is None or (self.target is None and self.at_least is None):
+            return None
+        return self.value <= self.target if self.target is not None else self.value >= (self.at_least or 0)
 
 
 def elapsed(run: Callable[[], object]) -> float:
@@ -51,6 +56,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         value = "skipped" if row.value is None else f"{row.value:.2f} {row.unit}"
         target = "" if row.target is None else f"<= {row.target:g} {row.unit}"
+        target = target if row.at_least is None else f">= {row.at_least:g} {row.unit}"
         verdict = {True: "met", False: "NOT MET", None: ""}[row.met]
         cells.append((row.what, value, target, verdict, row.note))
     widths = [max(len(line[column]) for line in cells) for column in range(4)]

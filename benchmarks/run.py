@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import in_process
+import machine
 import start_up
 from measure import table
 
@@ -17,15 +18,17 @@ from measure import table
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="runs of each command (default: 25)")
-    parser.add_argument("--only", choices=("start-up", "in-process"), help="one part of it")
+    parser.add_argument("--only", choices=("start-up", "in-process", "machine"), help="one part of it")
     arguments = parser.parse_args()
     before = os.getloadavg()[0]
     rows = []
-    if arguments.only != "in-process":
+    if arguments.only in (None, "start-up"):
         with tempfile.TemporaryDirectory() as folder:
             rows += start_up.rows(Path(folder), arguments.rounds)
-    if arguments.only != "start-up":
+    if arguments.only in (None, "in-process"):
         rows += in_process.rows(arguments.rounds)
+    if arguments.only in (None, "machine"):
+        rows += machine.rows(arguments.rounds)
     print(table(rows))
     load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {load}")

@@ -227,3 +227,18 @@ def test_the_commands_work_together(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run("test", second) == 1
     assert "VMX8006" in capsys.readouterr().out
     assert run("emit", "bytecode", "minimal") == 2
+
+
+def test_the_documentation_lists_every_entry_with_its_opcode_and_a_listing_that_runs(database: Database) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "bytecode.md").read_text()
+    for section in SECTIONS:
+        part = text.split(f"### {section.number}: {section.name}\n")[1].split("\n#")[0]
+        listed = [
+            (line.split("|")[2].strip(" `"), int(line.split("|")[1])) for line in part.splitlines() if "| `" in line
+        ]
+        assert listed == [(kind, opcode) for kind, (opcode, _) in section.kinds.items()]
+    listing = text.split("```\nvmxb 1")[1].split("```")[0]
+    program = from_text(Source("listing", "vmxb 1" + listing), Diagnostics())
+    assert program is not None
+    (result,) = load_program(program, "tiny.vmxb", database).run(database)
+    assert result.passed

@@ -72,7 +72,8 @@ def parser() -> Parser:
         "Compile policies, for the CPUs that they name or those given, and print what is wrong with them.\n"
         "Where neither says a CPU, those of the settings are taken, or else only what no CPU could grant is\n"
         "an error. Findings go to standard output, how many there are to standard error, and how many rules\n"
-        "of VM entry could not be decided where a policy gives guest or host state (--strict says why). A comment\n"
+        "of VM entry could not be decided where a policy gives guest or host state (--strict lists those that only\n"
+        "lack something about the CPU). A comment\n"
         "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.\n"
         "With --state, say instead what VM entry makes of a VMCS that something else wrote: whether it succeeds,\n"
         "which rules it violates, and which cannot be decided for want of what.",

@@ -73,9 +73,8 @@ def _drawn(one: Happening, mark: str, half: int, total: int, color: bool) -> Ite
 
 def _exit(exited: Exited, mark: str, half: int, total: int, color: bool) -> Iterator[str]:
     what = "VM entry fails" if exited.failed else "VM exit"
-    yield f"{mark}{what}: {paint('warning', exited.reason, color)} ({exited.number})".ljust(half) + (
-        f" {paint('warning', '<--', color)}"
-    )
+    plain = f"{mark}{what}: {exited.reason} ({exited.number})".ljust(half)
+    yield f"{plain.replace(exited.reason, paint('warning', exited.reason, color), 1)} {paint('warning', '<--', color)}"
     details = [f"{name} = {_value(value)}" for name, value in exited.parts.items()]
     if exited.qualification and not details:
         details = [f"qualification = {exited.qualification:#x}"]

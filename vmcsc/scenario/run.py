@@ -91,6 +91,8 @@ class Runner:
                 p = self._p if one.processor is None else self._machine.processors[one.processor]
                 self._world.write_field(p, one.field, one.value)
             case model.Configure():
+                self._acting = one.processor
+                self._happened(ROOT, self._machine.processors[one.processor], one.span.text)
                 self._world.configure(self._machine.processors[one.processor])
             case model.MemoryWrite():
                 self._machine.memory.write_bytes(one.address, one.content)
