@@ -1,7 +1,8 @@
-"""Take one condition out of one step of specs/machine at a time and see whether a scenario notices.
+"""Take one condition out of one step of specs/machine at a time and see whether a line of decisions.txt, or else a
+scenario, notices.
 
 `python tests/scenario/mutate.py [NAME...]` tries all steps, or those of the instructions and groups named, and prints
-the mutants that every scenario lets pass, but for those of which `equivalent.yaml` proves that they mean the same.
+the mutants that all of them let pass, but for those of which `equivalent.yaml` proves that they mean the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import yaml
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
+from tests.machine.decisions import Row, machine_without, outcome, rows
 from tests.scenario.processors import everything
 from tests.scenario.rows import ROWS, text_of
 from vmcsc.architecture.database import Database
@@ -101,6 +103,8 @@ class Cases:
     """All rows on machines of their processors, which a mutant changes for the time that it is tried."""
 
     def __init__(self, database: Database) -> None:
+        self.database = database
+        self.rows: list[Row] = list(rows())
         self.machines: dict[str, Machine] = {}
         self.cases = [case for row in ROWS if (case := self._case(row, database)) is not None]
 
@@ -122,12 +126,32 @@ class Cases:
     def killed_by(self, mutant: Mutant, of: InstructionEntry | Group) -> str | None:
         """The scenario that notices, or None."""
         changed = tuple(replace(s, when=mutant.when) if s is mutant.step else s for s in of.steps)
+        found = self._row(mutant, of, changed)
+        if found is not None:
+            return found
         for case in self.cases:
             if isinstance(of, InstructionEntry) and of.name not in case.uses:
                 continue
             with _Changed(case.machine, of, changed, mutant.owner) as in_force:
                 if not in_force or case.notices():
                     return case.title
+        return None
+
+    def _row(self, mutant: Mutant, of: InstructionEntry | Group, steps: tuple[Step, ...]) -> str | None:
+        """The line of decisions.txt that notices, or None."""
+        decisions: dict[frozenset[str], Decision] = {}
+        for row in self.rows:
+            if row.owner != mutant.owner:
+                continue
+            machine = machine_without(self.database, row.without)
+            try:
+                if row.without not in decisions:
+                    own = Decision(mutant.owner, steps, of.values, machine.database, machine.code)
+                    decisions[row.without] = own
+                if outcome(row, decisions[row.without], machine, of) != row.expected:
+                    return f"line {row.line}"
+            except Exception:
+                return f"line {row.line}"
         return None
 
 
