@@ -6,7 +6,7 @@ import pytest
 
 from tests.machine.decisions import Row, came_to, owner_of, rows
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.operation import operation_of
+from vmcsc.architecture.operation import Group, InstructionEntry, operation_of
 
 ROWS = list(rows())
 
@@ -22,6 +22,6 @@ def test_each_state_comes_to_its_step(owner: str, database: Database) -> None:
 def test_every_step_that_has_a_condition_is_reached(database: Database) -> None:
     operation = operation_of(database)
     reached = {(row.owner, row.expected) for row in ROWS}
-    owners = {**operation.instructions, **operation.groups}
+    owners: dict[str, InstructionEntry | Group] = {**operation.instructions, **operation.groups}
     conditional = {(name, step.id) for name, one in owners.items() for step in one.steps if step.when is not None}
     assert conditional - reached == set()

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -178,9 +179,7 @@ class _Changed:
         return True
 
     def __exit__(self, *_: object) -> None:
-        kept: dict[str, object] = (
-            self._machine._decisions if isinstance(self._of, InstructionEntry) else self._machine._groups
-        )  # type: ignore[assignment]
+        kept: Any = self._machine._decisions if isinstance(self._of, InstructionEntry) else self._machine._groups
         kept.pop(self._name, None)
         if self._old is not None:
             kept[self._name] = self._old
@@ -200,7 +199,8 @@ def proofs() -> dict[str, str]:
 
 
 def owners(machine: Machine, names: list[str]) -> Iterator[tuple[str, InstructionEntry | Group]]:
-    for name, one in [*machine.operation.instructions.items(), *machine.operation.groups.items()]:
+    found: dict[str, InstructionEntry | Group] = {**machine.operation.instructions, **machine.operation.groups}
+    for name, one in found.items():
         if not names or name in names:
             yield name, one
 

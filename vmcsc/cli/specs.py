@@ -19,6 +19,7 @@ from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
+from vmcsc.machine.verify import check_machine
 from vmcsc.policy.states import known_states, read_state
 from vmcsc.report import FORMATS, TEXTS
 
@@ -40,6 +41,7 @@ def run(argv: Sequence[str]) -> int:
     database = load_specs(folders, diagnostics, check_shipped=True)
     if database is not None:
         check_conditions(database, diagnostics)
+        check_machine(database, diagnostics)
     counts = []
     if database is not None:
         project = Project(database, search=search, ignore=ignored_codes(config, database, diagnostics))

@@ -1,0 +1,45 @@
+"""What is wrong with a folder that adds to specs/machine is told by `vmcsc specs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmcsc.architecture.loader import load_specs
+from vmcsc.diagnostic import Diagnostics
+from vmcsc.machine.verify import check_machine
+
+HEAD = "kind: instructions\ninstructions:\n  - name: own\n    sdm: OWN\n    section: A\n    summary: Of our own.\n"
+GOOD = f"{HEAD}    forms:\n      - {{code: 0f ff}}\n    steps:\n      - {{id: own-done, do: nothing}}\n"
+
+
+def said(folder: Path, text: str) -> list[str]:
+    (folder / "machine").mkdir()
+    (folder / "machine" / "own.yaml").write_text(text)
+    diagnostics = Diagnostics()
+    database = load_specs([folder], diagnostics)
+    assert database is not None
+    check_machine(database, diagnostics)
+    return [one.message for one in diagnostics]
+
+
+def test_an_instruction_of_ones_own_is_taken(tmp_path: Path) -> None:
+    assert said(tmp_path, GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("do: nothing", "do: something", "own: own-done: nothing is named 'something'"),
+        ("do: nothing", "exit: nowhere", "nothing is named 'nowhere'"),
+        ("do: nothing", "do: nothing, when: primary.nonsense", "`primary.nonsense` means nothing"),
+        ("do: nothing", "exit: hlt, qualification: {nonsense: 1}", "nothing is named 'nonsense'"),
+        ("code: 0f ff", "code: 0f xx", "'0f xx' is no encoding"),
+        ("summary: Of our own.", "sumary: Of our own.", "sumary"),
+        ("name: own", "name: hlt", "`hlt` is defined twice"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, old: str, new: str, message: str) -> None:
+    found = said(tmp_path, GOOD.replace(old, new))
+    assert any(message in one for one in found), found
