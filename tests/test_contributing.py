@@ -16,6 +16,8 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.machine.verify import check_machine
+from vmcsc.records import replace
 
 ROOT = Path(__file__).parent.parent
 SNIPPET = re.compile(r"^```\w+ (append|new|table)=(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -62,6 +64,25 @@ def test_the_added_control_is_required_by_a_policy_and_granted_by_the_added_cpu(
     result = vmcsc.compile(USES_ALL, "next_lake_i9_1", extended)
     assert result.ok, [finding.message for finding in result.diagnostics]
     assert result.vmcs is not None and result.vmcs.control("tertiary.frobnicate_guest") is True
+
+
+def test_the_added_instruction_exits_unless_its_control_is_1(extended: Database) -> None:
+    diagnostics = Diagnostics()
+    check_machine(extended, diagnostics)
+    assert [finding.message for finding in diagnostics] == []
+    whole, added = (read_cpu(name, extended, Diagnostics()) for name in ("wildcat_lake_d0651", "next_lake_i9_1"))
+    assert whole is not None and added is not None
+    cpu = replace(whole, msrs={**whole.msrs, "ia32_vmx_procbased_ctls3": added.msrs["ia32_vmx_procbased_ctls3"]})
+    for setting, expected in (
+        ("forbid", "exit frobnication where exit_instruction_information == 0x18"),
+        ("require", "no exit"),
+    ):
+        text = USES_ALL.replace("require frobnicate_guest", f"{setting} frobnicate_guest").rstrip().removesuffix("}")
+        text += f'  scenario "s" {{ guest frobnicate rbx; expect {expected} }}\n}}\n'
+        policy = vmcsc.compile(text, cpu, extended).policy
+        assert policy is not None
+        (result,) = vmcsc.run_scenarios(policy, extended, cpu)
+        assert result.passed, [(one.message, one.notes) for one in result.findings]
 
 
 def test_the_added_rule_is_enforced(extended: Database) -> None:
