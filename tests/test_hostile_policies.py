@@ -158,3 +158,10 @@ def test_beyond_the_limit_findings_are_only_counted(database: Database) -> None:
 def test_a_text_longer_than_any_policy_is_refused_without_being_parsed(text: str, database: Database) -> None:
     result = compile(policy(text), database=database)
     assert [finding.code for finding in result.diagnostics] == ["VMX1014"]
+
+
+def test_of_an_enormous_statement_it_is_only_said_that_it_has_a_mistake(database: Database) -> None:
+    text = "policy p {\n  tsc_offset = " + " ".join(f"or{number}" for number in range(5000)) + "\n}\n"
+    (finding,) = compile(text, None, database).diagnostics
+    assert finding.code == "VMX1014"
+    assert "has a mistake, and is too long to say which" in finding.message

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """How deep expressions may nest. Deeper ones are refused, so that no later stage runs out of stack."""
 
+MAX_EXPLAINED = 1 << 14
+"""The longest statement of which Lark, which takes its time, says what does not fit."""
+
 
 _NOT_IN_SCENARIOS = tree.Policy | tree.When | tree.Scenario | tree.Block | tree.StateBlock
 
@@ -80,7 +83,7 @@ class _Parser:
         try:
             node, height = lalr.parse(grammar(), self._source.text, chunk.start, chunk.end, rule, self._builder)
         except lalr.Mistake:
-            return self._with_lark(rule, chunk)
+            return self._with_lark(rule, chunk) if chunk.end - chunk.start <= MAX_EXPLAINED else self._too_long(chunk)
         if height > MAX_DEPTH:
             return self._too_deep(chunk)
         return self._unless_bad_number(node)
@@ -102,6 +105,11 @@ class _Parser:
         children = [self._built(child) if hasattr(child, "children") else child for child in parsed.children]
         place = lalr.Place(getattr(parsed.meta, "start_pos", None), getattr(parsed.meta, "end_pos", None))
         return getattr(self._builder, parsed.data)(place, children)
+
+    def _too_long(self, chunk: Chunk) -> None:
+        span = Span(self._source, chunk.start, chunk.start + 1)
+        message = f"this statement of {chunk.end - chunk.start} characters has a mistake, and is too long to say which"
+        self._diagnostics.report(codes.TOO_LONG, message, span, help="write it as several shorter ones")
 
     def _too_deep(self, chunk: Chunk) -> None:
         span = Span(self._source, chunk.start, chunk.end)
