@@ -25,12 +25,13 @@ MEMORY = (
     "[rax]", "[rsp]", "[rbp]", "[r12]", "[r13]", "[rbx + 0x7f]", "[rbx + 0x80]", "[rsp + 8]", "[rip_less]",
     "[rcx + rdx * 4 + 0x12345]", "[r8 + r9 * 8]", "[fs + rax]", "[gs + r15 + 0x10]", "[rbp + rsi]", "[r13 + rdi * 2]",
 )  # fmt: skip
-UNKNOWN_TO_GNU = {"pbndkb"}
+UNKNOWN_TO_GNU = ("pbndkb", "urdmsr ", "uwrmsr ", "rdmsr ", "wrmsrns ")
 """What GNU as learnt after version 2.40; the encoding is the manual's."""
 
 SAMPLES = {
     "cr": ("cr0", "cr3", "cr4", "cr8"),
     "dr": ("dr0", "dr3", "dr7"),
+    "rr64": ("rax", "r9"),
     "r64": ("rax", "rsp", "r8", "r15"),
     "r32": ("eax", "edi", "r9d"),
     "r16": ("ax", "si", "r10w"),
@@ -63,7 +64,7 @@ def texts(operation: Operation) -> list[str]:
         return [f"{mnemonic} {', '.join(operands)}".rstrip() for operands in chosen]
 
     def is_one(text: str) -> bool:
-        return text not in UNKNOWN_TO_GNU and not (
+        return not text.startswith(UNKNOWN_TO_GNU) and not (
             "bh" in text and re.search(r"sil|r8|r9|r1[0-5]", text)
         )  # AH to DH: no REX
 
@@ -91,7 +92,12 @@ def for_gnu(text: str) -> str:
     """The same in the syntax of GNU as: segments before the bracket, and the width of memory."""
     for segment in ("fs", "gs"):
         text = text.replace(f"[{segment} + ", f"{segment}:[")
-    return text.replace("rep_", "rep ")
+    return (
+        text.replace("rep_", "rep ")
+        .replace("_far [", " fword ptr [")
+        .replace("_far fs", " fword ptr fs")
+        .replace("_far gs", " fword ptr gs")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +140,20 @@ def test_bytes_lead_back_to_the_instruction(database: Database) -> None:
 @pytest.mark.parametrize("code", [b"", b"\x0f", b"\x0f\xa2\x00", b"\xff\xff", b"\x66" * 15, b"\x90" * 16, b"\x0f\x01"])
 def test_other_bytes_are_no_instruction(database: Database, code: bytes) -> None:
     assert decode(code, operation_of(database)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("pbndkb", "0f01c7"),
+        ("urdmsr rax, rcx", "f20f38f8c8"),
+        ("uwrmsr r9, rdx", "f3440f38f8ca"),
+        ("rdmsr rbx, 0x10", "c4e77bf6c310000000"),
+        ("rdmsr r10, 0xc0000080", "c4c77bf6c2800000c0"),
+        ("wrmsrns 0x174, rax", "c4e77af6c074010000"),
+    ],
+)
+def test_forms_that_gnu_as_learnt_later(text: str, code: str, database: Database) -> None:
+    assert our_bytes(text, database).hex() == code
+    found = decode(bytes.fromhex(code), operation_of(database))
+    assert found is not None and found.entry.mnemonic == text.split(maxsplit=1)[0]

@@ -63,6 +63,9 @@ def _operands(form: Form, template: Template, code: bytes) -> tuple[Operand, ...
     cursor.at = len(template.prefixes) + (segment is not None)
     rex = code[cursor.at] if cursor.at < len(code) and code[cursor.at] & 0xF0 == 0x40 else 0
     cursor.at += bool(rex)
+    if template.vex is not None:
+        rex = 0x40 | (code[1] >> 5 ^ 7) if len(code) > 3 else 0
+        cursor.at = 3
     opcode = cursor.take(len(template.opcode))
     if opcode is None:
         return None

@@ -1,7 +1,8 @@
 """The x86 encoding of an instruction in 64-bit mode, from the template of its form.
 
 A template has bytes in hex, `/r` or `/0` to `/7` for a ModRM byte, `+r` behind a byte that takes a register's number,
-`ib iw id iq` for an immediate, and `rex.w`, as the manual writes opcodes.
+`ib iw id iq` for an immediate, `rex.w`, and `vex.f2.7` or `vex.f3.7` for a VEX prefix with opcode map 7, as the manual
+writes opcodes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from vmcsc.architecture.operation import Form
 from vmcsc.assembly.instruction import ImmediateOperand, MemoryOperand, Operand, RegisterOperand
 from vmcsc.records import dataclass
 
+VEX = {"vex.f2.7": (3, 7), "vex.f3.7": (2, 7)}
+"""What a VEX prefix stands for: the number of a legacy prefix, and the opcode map."""
+
 IMMEDIATES = {"ib": 8, "iw": 16, "id": 32, "iq": 64}
 _PREFIXES = frozenset({0x66, 0xF2, 0xF3, 0xF0})
 OVERRIDES = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E, "fs": 0x64, "gs": 0x65}
@@ -20,7 +24,9 @@ OVERRIDES = {"es": 0x26, "cs": 0x2E, "ss": 0x36, "ds": 0x3E, "fs": 0x64, "gs": 0
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The parts of a form's encoding. `digit` is that of the ModRM byte, None where it holds a register."""
+    """The parts of a form's encoding. `digit` is that of the ModRM byte, None where it holds a register; `vex` the
+    prefix and opcode map that a VEX prefix tells, None without one.
+    """
 
     prefixes: bytes
     opcode: bytes
@@ -29,6 +35,7 @@ class Template:
     digit: int | None
     in_opcode: bool
     immediates: tuple[int, ...]
+    vex: tuple[int, int] | None
 
 
 @lru_cache(maxsize=1024)
@@ -38,7 +45,9 @@ def template_of(code: str) -> Template:
     opcode = bytes(int(token.removesuffix("+r"), 16) for token in tokens if _is_byte(token))
     split = next((at for at, byte in enumerate(opcode) if byte not in _PREFIXES), len(opcode))
     modrm = next((token for token in tokens if token.startswith("/")), None)
-    unknown = [t for t in tokens if not (_is_byte(t) or t.startswith("/") or t == "rex.w" or t in IMMEDIATES)]
+    vex = next((VEX[token] for token in tokens if token in VEX), None)
+    known = {"rex.w", *IMMEDIATES, *VEX}
+    unknown = [token for token in tokens if not (_is_byte(token) or token.startswith("/") or token in known)]
     if unknown or not opcode:
         raise ValueError(f"{code!r} is no encoding")
     return Template(
@@ -49,6 +58,7 @@ def template_of(code: str) -> Template:
         None if modrm in (None, "/r") else int(modrm[1:]),
         any(token.endswith("+r") for token in tokens),
         tuple(IMMEDIATES[token] for token in tokens if token in IMMEDIATES),
+        vex,
     )
 
 
@@ -77,9 +87,17 @@ def encode(form: Form, operands: tuple[Operand, ...]) -> bytes:
     needed = any(isinstance(one, RegisterOperand) and _needs_rex(one) for one in operands)
     override = bytes(_override(operands))
     prefix = bytes([0x40 | rex]) if rex or needed else b""
+    if template.vex is not None:
+        prefix = vex_prefix(template.vex, rex)
     immediates = iter(one for one in operands if isinstance(one, ImmediateOperand))
     constants = b"".join(_immediate(next(immediates), width) for width in template.immediates)
     return override + template.prefixes + prefix + bytes(opcode) + tail + constants
+
+
+def vex_prefix(vex: tuple[int, int], rex: int) -> bytes:
+    """The three bytes of a VEX prefix: R, X and B inverted, no further operand, vectors of 128 bits."""
+    prefix, opcode_map = vex
+    return bytes([0xC4, (~rex & 7) << 5 | opcode_map, 0x78 | prefix])
 
 
 def _immediate(operand: ImmediateOperand, width: int) -> bytes:
@@ -109,7 +127,7 @@ def _roles(kinds: list[str], operands: tuple[Operand, ...]) -> tuple[RegisterOpe
 def roles(kinds: list[str]) -> tuple[int | None, int | None]:
     """The places of the operands that go to the reg and the r/m field."""
     places = [place for place, kind in enumerate(kinds) if _in_modrm(kind)]
-    candidates = [place for place in places if kinds[place].startswith(("m", "rm"))]
+    candidates = [place for place in places if kinds[place].startswith(("m", "rm", "rr"))]
     candidates += [place for place in places if kinds[place] in ("r8", "r16", "r32", "r64")]
     candidates += [place for place in reversed(places) if kinds[place] == "xmm"]
     at = candidates[0] if candidates else None
@@ -117,7 +135,7 @@ def roles(kinds: list[str]) -> tuple[int | None, int | None]:
 
 
 def _in_modrm(kind: str) -> bool:
-    return kind in ("r8", "r16", "r32", "r64", "cr", "dr", "sreg", "xmm") or kind.startswith(("m", "rm"))
+    return kind in ("r8", "r16", "r32", "r64", "cr", "dr", "sreg", "xmm") or kind.startswith(("m", "rm", "rr"))
 
 
 def _modrm(field: int, rm: Operand | None) -> tuple[bytes, int]:

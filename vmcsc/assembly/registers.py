@@ -54,5 +54,6 @@ KINDS: Mapping[str, frozenset[str]] = {
     "dr": frozenset(name for name in _special() if name.startswith("dr")),
     "xmm": frozenset(name for name in _special() if name.startswith("xmm")),
     "sreg": frozenset(SEGMENTS),
+    "rr64": frozenset(name for name, one in _general().items() if one.width == 64),
 }
-"""The registers that an operand of each kind may be."""
+"""The registers that an operand of each kind may be; `rr64` is one that goes to the r/m field of ModRM."""

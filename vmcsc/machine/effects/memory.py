@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from vmcsc.assembly.instruction import Instruction
 from vmcsc.machine.access import fetch, load, store
 from vmcsc.machine.deliver import deliver
-from vmcsc.machine.effects import Effect, finish, number_of, take
-from vmcsc.machine.event import Event, EventType
-from vmcsc.machine.outcome import Fault
+from vmcsc.machine.effects import Effect, address, finish, number_of, take
+from vmcsc.machine.event import Event, EventType, consult
+from vmcsc.machine.outcome import Fault, Stopped, VmExit
 
 if TYPE_CHECKING:
     from vmcsc.machine.machine import Machine
@@ -21,6 +21,13 @@ _NMI_BLOCKED = 0x8
 _DIRECTION = 1 << 10
 _SS = 2
 _BY_MOV_SS = 0x2
+_RPL, _LMA = 3, 1 << 10
+_TASK_GATE = 5
+_TASKS = frozenset({1, _TASK_GATE, 9})
+"""Types of descriptors that a far transfer may go to a task by: available TSSs and task gates."""
+
+BY_CALL, BY_JUMP = 0, 2
+"""Sources of task switches in the exit qualification."""
 
 
 def load_segment(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
@@ -34,6 +41,36 @@ def jump(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int,
     p.rip = take(machine, p, instruction.operands[0])
     fetch(machine, p, p.rip)
     return True
+
+
+def far_call(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    _to_task(machine, p, instruction, BY_CALL)
+
+
+def far_jump(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    _to_task(machine, p, instruction, BY_JUMP)
+
+
+def _to_task(machine: Machine, p: Processor, instruction: Instruction, source: int) -> None:
+    """A far transfer to a task-state segment or task gate, which asks for a task switch (SDM: Task Switching)."""
+    at = address(p, instruction.operands[0])
+    selector = load(machine, p, at + 4, 16)
+    if selector & ~_RPL == 0 or selector | 7 > p.gdtr_limit:
+        raise Fault(machine.general_protection, selector & ~_RPL)
+    descriptor = load(machine, p, p.gdtr_base + (selector & ~7), 64, system=True)
+    kind, dpl = descriptor >> 40 & 0x1F, descriptor >> 45 & 3
+    if kind not in _TASKS or not p.non_root:
+        raise Stopped("the machine knows no far transfers but those to tasks of a guest")
+    if p.efer & _LMA or dpl < max(p.ss_access_rights >> 5 & 3, selector & _RPL):
+        raise Fault(machine.general_protection, selector & ~_RPL)
+    if not descriptor >> 47 & 1:
+        raise Fault(machine.exception_by_mnemonic["#NP"], selector & ~_RPL)
+    found = descriptor >> 16 & 0xFFFF if kind == _TASK_GATE else selector
+    try:
+        consult(machine, p, "task-switch", (found, source))
+    except VmExit as exit:
+        exit.length = instruction.length
+        raise
 
 
 def push(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
@@ -115,6 +152,8 @@ def _advanced(p: Processor, register: int, size: int) -> int:
 EFFECTS: Mapping[str, Effect] = {
     "load_segment": load_segment,
     "jump": jump,
+    "far_call": far_call,
+    "far_jump": far_jump,
     "push": push,
     "software_interrupt": software_interrupt,
     "pop": pop,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vmcsc.machine.processor import Processor
 
 _ALL = 0xFFFFFFFF_FFFFFFFF
+_ZERO = 0x40
 _ARITHMETIC = 0x8D5
 """CF, PF, AF, ZF, SF and OF."""
 
@@ -58,6 +59,11 @@ def begin_pause_loop(machine: Machine, p: Processor, instruction: Instruction, o
 
 def count_pause(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
     p.pause_last = p.tsc
+
+
+def no_device(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
+    """Nobody takes the command: ZF says that it has to be tried again."""
+    p.rflags = p.rflags & ~_ARITHMETIC | _ZERO
 
 
 def random_number(machine: Machine, p: Processor, instruction: Instruction, o: tuple[int, ...]) -> None:
@@ -145,6 +151,7 @@ EFFECTS: Mapping[str, Effect] = {
     "clear_interrupt_flag": clear_interrupt_flag,
     "begin_pause_loop": begin_pause_loop,
     "count_pause": count_pause,
+    "no_device": no_device,
     "random_number": random_number,
     "read_tsc": read_tsc,
     "read_offset_tsc": read_offset_tsc,
