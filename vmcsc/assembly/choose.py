@@ -41,7 +41,7 @@ def instruction_of(entry: InstructionEntry, form: Form, operands: tuple[Operand,
 
 
 def form_text(mnemonic: str, form: Form) -> str:
-    return f"{mnemonic} {', '.join(kind for _, kind in form.operands)}".rstrip()
+    return f"{mnemonic} {', '.join(kind.replace('rr', 'r') for _, kind in form.operands)}".rstrip()
 
 
 def fit(form: Form, operands: tuple[Operand, ...]) -> tuple[Operand, ...] | None:
