@@ -81,7 +81,8 @@ def _exit(exited: Exited, mark: str, half: int, total: int, color: bool) -> Iter
     if details:
         yield from _wrapped(", ".join(details), total)
     if exited.because:
-        yield from _wrapped(f"exits because {' and '.join(exited.because)}", total)
+        verb = "fails" if exited.failed else "exits"
+        yield from _wrapped(f"{verb} because {' and '.join(exited.because)}", total)
 
 
 def _wrapped(text: str, total: int) -> list[str]:

@@ -220,6 +220,10 @@ class Runner:
         }
 
     def _because(self, exit: VmExit, before: Moment) -> list[str]:
+        if exit.failed_entry:
+            return self._violated(self._p)[:3] or [
+                f"entry {exit.qualification} of the MSRs to be loaded is not accepted"
+            ]
         if exit.step is None:
             return []
         read = replace(before, operands={**before.operands, **dict(zip(exit.widths, exit.values, strict=True))}).read
@@ -300,8 +304,9 @@ class Runner:
     def _unexpected(self, expectation: model.Expectation, wanted: str) -> None:
         last = self._exits[-1]
         reason = self._machine.database.exit_reasons[last.exit.reason]
-        notes = [f"exits because {' and '.join(last.because)}"] if last.because else []
         failed = "the VM entry failed with" if last.exit.failed_entry else "the guest exited for"
+        verb = "fails" if last.exit.failed_entry else "exits"
+        notes = [f"{verb} because {' and '.join(last.because)}"] if last.because else []
         self._report(expectation, f"{wanted}, but {failed} `{reason.name}` ({reason.number})", notes)
 
     def _missing(self, expectation: model.Expectation, reason: str) -> None:
