@@ -9,6 +9,7 @@ from pathlib import Path
 from vmcsc import codes
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
+from vmcsc.architecture.operation import FOLDER
 from vmcsc.architecture.reader import read_document
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.cli.config import read_config
@@ -41,7 +42,8 @@ def run(argv: Sequence[str]) -> int:
     database = load_specs(folders, diagnostics, check_shipped=True)
     if database is not None:
         check_conditions(database, diagnostics)
-        check_machine(database, diagnostics)
+        if not folders or any((folder / FOLDER).is_dir() for folder in folders):
+            check_machine(database, diagnostics)
     counts = []
     if database is not None:
         project = Project(database, search=search, ignore=ignored_codes(config, database, diagnostics))
