@@ -38,6 +38,8 @@ ELSEWHERE = {
     "VMX3023": "only said where --strict asks: tests/policy/test_state_blocks.py",
     "VMX8001": "only a run can fail: tests/scenario/test_scenarios.py",
     "VMX8005": "only a run can stop: tests/scenario/test_scenarios.py",
+    "VMX8006": "only bytecode has such mistakes: tests/bytecode/test_bytecode.py",
+    "VMX8007": "only a listing has such mistakes: tests/bytecode/test_bytecode.py",
     "VMX7003": "only `vmcsc emit -o FILE` writes: tests/cli/test_emit.py",
 }
 """Codes that no text can cause, and what covers them."""
