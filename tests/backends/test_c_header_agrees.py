@@ -35,7 +35,7 @@ from vmcsc.expression import value
 from vmcsc.pipeline import compile
 from vmcsc.vmcs import Vmcs
 
-POLICIES = ("introspection", "kvm_6_1", "kvm_7_3", "kvm_classic", "minimal")
+POLICIES = ("introspection", "kvm_6_1", "kvm_7_3", "kvm_classic", "kvm_story", "minimal")
 
 RANDOM = 6
 

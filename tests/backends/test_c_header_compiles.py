@@ -21,7 +21,7 @@ from vmcsc.loading import load
 from vmcsc.pipeline import compile
 from vmcsc.vmcs import Vmcs
 
-POLICIES = ("introspection", "kvm_6_1", "kvm_7_3", "kvm_classic", "minimal")
+POLICIES = ("introspection", "kvm_6_1", "kvm_7_3", "kvm_classic", "kvm_story", "minimal")
 NONE = Cpu("none", "no processor")
 
 C_STANDARDS = ("c99", "c11", "c17")
