@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -43,9 +44,13 @@ WRONG_USE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+GARBAGE = 50_000
+"""So many new objects, and Python looks for cycles among them: a command makes few, and looking often takes its time."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: that of the process) and return the exit code. Never raises."""
+    gc.set_threshold(GARBAGE)
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         for stream in (sys.stdout, sys.stderr):
