@@ -45,7 +45,7 @@ INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 GARBAGE = 50_000
-"""So many new objects, and Python looks for cycles among them: a command makes few, and looking often takes its time."""
+"""So many new objects, and Python looks for cycles among them: a command makes few, and looking takes its time."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
