@@ -59,6 +59,7 @@ class _PolicyPart:
             *(self._page(name, page) for name, page in self._vmcs.pages.items()),
             self._arguments(),
             self._defaults(),
+            self._identity(),
             self._derived(),
             self._wishes(),
             self._fields.structure(),
@@ -131,6 +132,17 @@ class _PolicyPart:
         return (
             "/* Fill in the defaults; what has none becomes 0. Then set what you know better. */\n"
             f"static inline void {self._prefix}_defaults(struct {self._prefix}_arguments *a)\n{{\n{body}}}\n"
+        )
+
+    def _identity(self) -> str:
+        """A function for those whose pages lie where they are linked; only where integers can hold a pointer."""
+        p = self._prefix
+        lines = [f"a->page_{name} = (uint64_t)(uintptr_t){p}_{name};" for name in self._vmcs.pages] or ["(void)a;"]
+        body = "".join(f"    {line}\n" for line in lines)
+        return (
+            "/* Fill in the pages' addresses, where a linear address is a physical one. */\n"
+            f"#ifdef UINTPTR_MAX\n{function('void', f'{p}_identity_pages', f'struct {p}_arguments *a')}"
+            f"{{\n{body}}}\n#endif\n"
         )
 
     def _default(self, parameter: Parameter, default: nodes.Node) -> str:

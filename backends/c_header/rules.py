@@ -56,6 +56,9 @@ def name_functions(database: Database) -> str:
     """Names for messages."""
     controls = [_named(control) for control in database.controls.values()]
     rules = [f'"{rule.rule.code} {rule.rule.id}"' for rule in control_rules(database)] or ['""']
+    reasons = [
+        f'    case {reason.number}u:\n        return "{reason.name}";\n' for reason in database.exit_reasons.values()
+    ]
     return f"""/* Names for messages; define VMCSC_NO_NAMES to leave them out. */
 #ifndef VMCSC_NO_NAMES
 /* The name of one control, as policies write it. */
@@ -77,6 +80,15 @@ static inline const char *vmcsc_rule_name(unsigned rule)
 {{
     static const char *const names[] = {_deeper(listed(rules))};
     return rule < sizeof(names) / sizeof(names[0]) ? names[rule] : "none";
+}}
+
+/* The name of a basic exit reason, as policies write it. */
+static inline const char *vmcsc_exit_reason_name(uint32_t reason)
+{{
+    switch (reason) {{
+{"".join(reasons)}    default:
+        return "unknown";
+    }}
 }}
 #endif
 """
