@@ -130,6 +130,7 @@ def fact(raw: _Raw) -> model.Fact:
         **_entry(raw),
         width=raw["width"],
         cpuid=_cpuid(raw.get("cpuid")),
+        bits_of=raw.get("bits_of"),
         between=None if "between" not in raw else (raw["between"][0], raw["between"][1]),
         needed=raw.get("needed", False),
         qemu=raw.get("qemu"),
@@ -137,14 +138,11 @@ def fact(raw: _Raw) -> model.Fact:
     )
 
 
-def _cpuid(raw: _Raw | None) -> str | None:
-    """As the SDM writes it: `CPUID.(EAX=07H,ECX=0):EBX[2]`."""
+def _cpuid(raw: _Raw | None) -> model.Cpuid | None:
     if raw is None:
         return None
-    leaf = f"EAX={raw['leaf']:02X}H"
-    subleaf = f",ECX={raw['subleaf']}" if "subleaf" in raw else ""
-    place = raw.get("bits", raw.get("bit"))
-    return f"CPUID.({leaf}{subleaf}):{raw['register'].upper()}[{place}]"
+    high, _, low = str(raw["bits"]).partition(":")
+    return model.Cpuid(raw["leaf"], raw.get("subleaf"), raw["register"], int(high), int(low or high))
 
 
 def exit_reason(raw: _Raw) -> model.ExitReason:

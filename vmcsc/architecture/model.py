@@ -208,16 +208,35 @@ class Msr(Entry):
         return {bits.name: bits for bits in self.bits}
 
 
+@dataclass(frozen=True)
+class Cpuid:
+    """Where CPUID tells something: bits `high` to `low` of a register, after EAX = `leaf` and ECX = `subleaf`."""
+
+    leaf: int
+    subleaf: int | None
+    register: str
+    high: int
+    low: int
+
+    def __str__(self) -> str:
+        """As the SDM writes it: `CPUID.(EAX=07H,ECX=0):EBX[2]`."""
+        subleaf = "" if self.subleaf is None else f",ECX={self.subleaf}"
+        place = f"{self.high}" if self.high == self.low else f"{self.high}:{self.low}"
+        return f"CPUID.(EAX={self.leaf:02X}H{subleaf}):{self.register.upper()}[{place}]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fact(Entry):
     """Something a rule may ask of a processor besides its capability MSRs: `cpu.NAME`, `width` bits wide.
 
     `needed`: a processor where it is 0 has no VMX. `qemu` is the CPU feature that stands for it in QEMU and libvirt.
-    `common` is as for `Bits`. `between` are the bounds of a value that is unknown.
+    `common` is as for `Bits`. `between` are the bounds of a value that is unknown. `bits_of` names the MSR of which it
+    tells the bits that are not reserved.
     """
 
     width: int
-    cpuid: str | None = None
+    cpuid: Cpuid | None = None
+    bits_of: str | None = None
     between: tuple[int, int] | None = None
     needed: bool = False
     qemu: str | None = None

@@ -248,7 +248,7 @@ def _processor_fact(_meaning: Meaning, fact: model.Fact, _database: Database) ->
         *_names(fact),
         ("written", f"cpu.{fact.name}"),
         ("width", f"{fact.width} bits" if fact.width > 1 else "1 bit"),
-        ("CPUID", fact.cpuid or ""),
+        ("CPUID", str(fact.cpuid or "")),
         *_context(fact),
     ]
     return facts, [fact.summary], ()
