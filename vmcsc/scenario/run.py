@@ -8,12 +8,10 @@ from vmcsc import codes
 from vmcsc.check.explain import unmet_parts
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
-from vmcsc.machine.events import arrive, boundary
 from vmcsc.machine.execute import Executable
 from vmcsc.machine.machine import Machine
 from vmcsc.machine.outcome import Fault, Outcome, Stopped, VmExit, VmFail
 from vmcsc.machine.processor import Processor
-from vmcsc.machine.step import step
 from vmcsc.records import dataclass, replace
 from vmcsc.scenario import model
 from vmcsc.scenario.because import because, instead
@@ -62,7 +60,7 @@ class Runner:
         """Run the steps in their order, up to the first that cannot be carried out."""
         try:
             for name, value in self._scenario.registers.items():
-                setattr(self._machine.processors[0], name, value)
+                self._world.set(self._machine.processors[0], name, value)
             if not self._scenario.manual:
                 self._world.set_up(self._machine.processors[0])
             for one in self._scenario.steps:
@@ -86,7 +84,7 @@ class Runner:
                 return self._root(one)
             case model.SetRegister():
                 p = self._p if one.processor is None else self._machine.processors[one.processor]
-                setattr(p, one.register, one.value)
+                self._world.set(p, one.register, one.value)
             case model.WriteField():
                 p = self._p if one.processor is None else self._machine.processors[one.processor]
                 self._world.write_field(p, one.field, one.value)
@@ -95,7 +93,7 @@ class Runner:
                 self._happened(ROOT, self._machine.processors[one.processor], one.span.text)
                 self._world.configure(self._machine.processors[one.processor])
             case model.MemoryWrite():
-                self._machine.memory.write_bytes(one.address, one.content)
+                self._world.put(one.address, one.content)
             case model.OnExit():
                 self._handlers[one.reason] = one.steps
             case model.Arrive():
@@ -126,7 +124,7 @@ class Runner:
         values = dict(zip(one.instruction.entry.values, (read(p) for read in executable.readers), strict=True))
         before = moment_of(self._machine, p, {**self._operands(p), **values})
         self._instruction = (executable, before)
-        self._last = step(self._machine, p, executable)
+        self._last = self._world.step(p, executable)
         if isinstance(self._last, VmExit):
             return self._left(self._last, before)
         return True
@@ -139,7 +137,7 @@ class Runner:
         self._begin()
         self._acting = p.number
         self._happened(ROOT, p, one.span.text)
-        self._last = step(self._machine, p, Executable(self._machine, one.instruction))
+        self._last = self._world.step(p, Executable(self._machine, one.instruction))
         if p.non_root:
             self._guest = p.number
             self._entered(p)
@@ -159,9 +157,9 @@ class Runner:
         p = self._p
         self._acting = p.number
         self._happened(EVENT, p, one.span.text)
-        arrive(self._machine, p, one.event, one.number)
+        self._world.arrive(p, one.event, one.number)
         before = moment_of(self._machine, p, self._operands(p))
-        self._last = boundary(self._machine, p)
+        self._last = self._world.boundary(p)
         if isinstance(self._last, VmExit):
             return self._left(self._last, before)
         return True
@@ -184,7 +182,7 @@ class Runner:
         if p.non_root:
             self._entered(p)
             before = moment_of(self._machine, p, self._operands(p))
-            exit = boundary(self._machine, p)
+            exit = self._world.boundary(p)
             return True if exit is None else self._left(exit, before)
         failed = self._machine.last_exit
         if failed is not None:

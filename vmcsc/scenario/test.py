@@ -19,7 +19,7 @@ from vmcsc.scenario.bind import bind_scenarios
 from vmcsc.scenario.complete import complete
 from vmcsc.scenario.result import ScenarioResult
 from vmcsc.scenario.run import Runner
-from vmcsc.scenario.world import PAGES, World
+from vmcsc.scenario.world import PAGES, Watcher, World
 
 
 def usual_cpu(database: Database) -> Cpu:
@@ -57,10 +57,13 @@ class Prepared:
 
 def prepare(
     parameters: Mapping[str, int], fields: Mapping[str, int], controls: Mapping[str, bool], policy: Policy,
-    database: Database, cpu: Cpu,
+    database: Database, cpu: Cpu, first_page: int = PAGES,
 ) -> Prepared:  # fmt: skip
-    """What the policy comes to on `cpu` with parameters, fields and controls that a scenario sets."""
-    completed = complete(resolve(policy, database, cpu, Diagnostics(), parameters), PAGES)
+    """What the policy comes to on `cpu` with parameters, fields and controls that a scenario sets.
+
+    Pages lie from the address `first_page` on.
+    """
+    completed = complete(resolve(policy, database, cpu, Diagnostics(), parameters), first_page)
     found = {**completed.fields, **fields}
     for path, setting in controls.items():
         control = database.controls[path]
@@ -75,9 +78,12 @@ def run_scenario(scenario: model.Scenario, policy: Policy, machine: Machine) -> 
     return run_prepared(scenario, prepare(*parts, policy, machine.database, machine.settled.cpu), policy.name, machine)
 
 
-def run_prepared(scenario: model.Scenario, prepared: Prepared, policy: str, machine: Machine) -> ScenarioResult:
+def run_prepared(
+    scenario: model.Scenario, prepared: Prepared, policy: str, machine: Machine, watcher: Watcher | None = None
+) -> ScenarioResult:
+    """Run one scenario from what was prepared for it; `watcher` sees what is done."""
     cpu = machine.settled.cpu
-    world = World(machine.again(scenario.processors), prepared.fields, prepared.pages)
+    world = World(machine.again(scenario.processors), prepared.fields, prepared.pages, watcher)
     runner = Runner(world, scenario)
     runner.run()
     findings = tuple(replace(one, cpus=(cpu.name,)) for one in runner.findings)

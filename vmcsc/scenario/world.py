@@ -8,9 +8,10 @@ from vmcsc.architecture.completion import completion_of
 from vmcsc.assembly.choose import fit, instruction_of
 from vmcsc.assembly.instruction import MemoryOperand, Operand
 from vmcsc.assembly.registers import REGISTERS
+from vmcsc.machine.events import arrive, boundary
 from vmcsc.machine.execute import Executable
 from vmcsc.machine.machine import Machine
-from vmcsc.machine.outcome import Outcome
+from vmcsc.machine.outcome import Outcome, VmExit
 from vmcsc.machine.processor import Processor
 from vmcsc.machine.step import step
 from vmcsc.scenario.names import MAX_VMCSS, SCRATCH, VMCS_REGIONS, VMXON_REGIONS
@@ -21,12 +22,40 @@ PAGES = 0x4000_0000
 PAGE = 0x1000
 
 
+class Watcher:
+    """Sees what is done on a machine, just before and just after; this one does not look."""
+
+    def begins(self, machine: Machine) -> None:
+        """Memory and processors are ready."""
+
+    def executes(self, p: Processor, executable: Executable) -> None:
+        """An instruction comes next on a processor, in VMX root operation or in the guest."""
+
+    def executed(self, p: Processor, executable: Executable, outcome: Outcome | None) -> None:
+        """What came of it."""
+
+    def arrived(self, p: Processor, event: str, number: int | None) -> None:
+        """An event came to the processor."""
+
+    def passed(self, p: Processor, exit: VmExit | None) -> None:
+        """The processor looked for what waits between two instructions."""
+
+    def set(self, p: Processor, register: str, value: int) -> None:
+        """A register got a value without an instruction."""
+
+    def wrote(self, address: int, content: bytes) -> None:
+        """Memory got a content without an instruction."""
+
+
 class World:
     """A machine, and what its host does. `fields` are the values that the host writes into a VMCS, by name."""
 
-    def __init__(self, machine: Machine, fields: Mapping[str, int], pages: Mapping[int, bytes]) -> None:
+    def __init__(
+        self, machine: Machine, fields: Mapping[str, int], pages: Mapping[int, bytes], watcher: Watcher | None = None
+    ) -> None:
         self.machine = machine
         self.fields = fields
+        self._watcher = watcher or Watcher()
         self._executables: dict[tuple[object, ...], Executable] = {}
         completion = completion_of(machine.database)
         for address, content in pages.items():
@@ -41,6 +70,7 @@ class World:
         prepare = machine.code.compile("start", "p", start)
         for processor in machine.processors:
             prepare(processor)
+        self._watcher.begins(machine)
 
     def set_up(self, p: Processor) -> None:
         """VMXON, VMCLEAR and VMPTRLD of the first VMCS, and everything of the policy written into it."""
@@ -86,4 +116,32 @@ class World:
                         executable = Executable(self.machine, instruction_of(entry, form, fitted))
             assert executable is not None, mnemonic
             self._executables[key] = executable
-        return step(self.machine, p, executable)
+        return self.step(p, executable)
+
+    # --- what is done to the machine, one thing at a time ---
+
+    def step(self, p: Processor, executable: Executable) -> Outcome | None:
+        """One instruction."""
+        self._watcher.executes(p, executable)
+        outcome = step(self.machine, p, executable)
+        self._watcher.executed(p, executable, outcome)
+        return outcome
+
+    def arrive(self, p: Processor, event: str, number: int | None) -> None:
+        self._watcher.arrived(p, event, number)
+        arrive(self.machine, p, event, number)
+
+    def boundary(self, p: Processor) -> VmExit | None:
+        """What waits between two instructions."""
+        exit = boundary(self.machine, p)
+        self._watcher.passed(p, exit)
+        return exit
+
+    def set(self, p: Processor, register: str, value: int) -> None:
+        setattr(p, register, value)
+        self._watcher.set(p, register, value)
+
+    def put(self, address: int, content: bytes) -> None:
+        """Memory, without an instruction."""
+        self.machine.memory.write_bytes(address, content)
+        self._watcher.wrote(address, content)
