@@ -30,6 +30,7 @@ ROOMS = [
     "assembly",
     "machine",
     "scenario",
+    "bochs",
     "bytecode",
     "ignore",
     "result",

@@ -7,7 +7,7 @@ policy. A user's mistake is data in the `Result`, never an exception; `VmcscErro
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
 #   records, cache, source, diagnostic, codes, resources, yamlnodes, errors
 #   -> architecture -> syntax -> expression -> capabilities
-#   -> policy -> vmcs, resolve -> check -> assembly -> machine -> scenario
+#   -> policy -> vmcs, resolve -> check -> assembly -> machine -> scenario -> bochs
 #   -> result, loading, inputs -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 

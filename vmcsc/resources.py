@@ -14,3 +14,4 @@ def _folder(name: str) -> Path:
 
 SPECS = _folder("specs")
 SCHEMAS = _folder("schemas")
+EXAMPLES = _folder("examples")

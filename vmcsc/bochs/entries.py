@@ -1,0 +1,161 @@
+"""VM entries in batches: thousands of cases that differ from a base in a few fields, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from vmcsc.architecture.database import Database
+from vmcsc.architecture.emulator import emulator_of
+from vmcsc.bochs.emulator import MAX_ORDERS, boot
+from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, Ending, Orders, Replies
+from vmcsc.bochs.processor import HOST_WORDS, Model, vmx_on
+from vmcsc.bochs.tools import Tools
+from vmcsc.records import dataclass, field
+
+VMLAUNCH = bytes.fromhex("0f01c2")
+FAILED_ENTRY = 1 << 31
+"""The bit of an exit reason that says that the entry failed."""
+
+SECONDS, CASES_A_SECOND = 10, 500
+"""Time that a boot may take, and how many cases it must at least do in a further second."""
+
+_BATCH_SIZE = MAX_ORDERS // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """What cases differ from: fields by name (those that the model lacks are left out), and 8-byte words of memory.
+
+    Memory is as before after each case: what is given here, and 0 elsewhere in the first 640 KiB. `pages` have 4 KiB.
+    """
+
+    fields: Mapping[str, int]
+    memory: Mapping[int, int] = field(default_factory=dict)
+    pages: Mapping[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Fields and memory that are different from those of the base; `code` is what enters, VMLAUNCH unless given."""
+
+    fields: Mapping[str, int]
+    memory: Mapping[int, int] = field(default_factory=dict)
+    code: bytes = VMLAUNCH
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of an entry: `parts` are as in a permitted outcome of `vmcsc.check`, none where the guest ran.
+
+    `exit` has the fields of the emulator's report after an exit. `lost`: the emulator did not come back from it.
+    """
+
+    parts: tuple[tuple[str, int | str], ...]
+    exit: Mapping[str, int] = field(default_factory=dict)
+    lost: bool = False
+
+    @property
+    def entered(self) -> bool:
+        return not self.parts and not self.lost
+
+
+Entry = tuple[Base, Case]
+
+
+def run_cases(
+    base: Base, cases: Sequence[Case], model: Model, database: Database, tools: Tools
+) -> Iterator[Seen]:  # fmt: skip
+    """What becomes of each case on a model, in their order."""
+    return run_entries([(base, case) for case in cases], model, database, tools)
+
+
+def run_entries(entries: Sequence[Entry], model: Model, database: Database, tools: Tools) -> Iterator[Seen]:
+    """The same for cases of several bases. A batch that hangs is taken apart until the case is found."""
+    for batch in _batches(entries):
+        yield from _run(batch, model, database, tools)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    start = size = 0
+    base: Base | None = None
+    for number, (own, case) in enumerate(entries):
+        added = 64 + 16 * (len(case.fields) + len(case.memory))
+        if own is not base:
+            added += 4200 * len(own.pages) + 16 * (len(own.fields) + len(own.memory))
+        base, size = own, size + added
+        if size > _BATCH_SIZE and number > start:
+            yield entries[start:number]
+            start, size = number, added
+    if start < len(entries):
+        yield entries[start:]
+
+
+def _run(entries: Sequence[Entry], model: Model, database: Database, tools: Tools) -> list[Seen]:
+    seen: list[Seen] = []
+    while len(seen) < len(entries):
+        seen += _boot(entries[len(seen) :], model, database, tools)
+        if len(seen) < len(entries):  # among the next ones is the one that it did not come back from
+            seen += _boot(entries[len(seen) : len(seen) + FLUSHED], model, database, tools, flush=1)
+        if len(seen) < len(entries):
+            seen += _boot(entries[len(seen) : len(seen) + 1], model, database, tools) or [Seen((), lost=True)]
+    return seen
+
+
+def _boot(entries: Sequence[Entry], model: Model, database: Database, tools: Tools, flush: int = FLUSHED) -> list[Seen]:
+    """As many entries as one boot comes to."""
+    orders, report = Orders(), emulator_of(database).report
+    skipped: list[int] = []
+    orders.flush(flush)
+    for base, group in groupby(entries, key=lambda entry: entry[0]):
+        before = orders.replies
+        _order(orders, base, [case for _, case in group], model, database)
+        skipped += [before]
+    seconds = SECONDS + len(entries) / CASES_A_SECOND
+    booted = boot(tools, model.name, orders.content(), orders.replies, seconds)
+    words = list(booted.words)
+    for place in reversed(skipped):
+        del words[place : place + HOST_WORDS]
+    return list(_seen(Replies(words, len(report)), tuple(report), database))
+
+
+def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, database: Database) -> None:
+    """The orders for the cases of one base."""
+    emulator = emulator_of(database)
+    names = [name for name in base.fields if name in model.fields]
+    places = {name: number for number, name in enumerate(names)}
+    encodings = {name: database.fields[name].encoding for name in (*names, emulator.error, *emulator.report.values())}
+    codes = {code: number for number, code in enumerate(dict.fromkeys(case.code for case in cases))}
+    orders.reset()
+    vmx_on(orders, database)
+    orders.report(encodings[emulator.error], [encodings[name] for name in emulator.report.values()])
+    for code, number in codes.items():
+        orders.code(number, code)
+    for address, content in base.pages.items():
+        orders.page(address, content)
+    orders.base(((encodings[name], base.fields[name]) for name in names), base.memory)
+    for case in cases:
+        changed = [(places[name], value) for name, value in case.fields.items() if name in places]
+        orders.case(codes[case.code], changed, case.memory)
+
+
+def _seen(replies: Replies, report: Sequence[str], database: Database) -> Iterator[Seen]:
+    faults = {
+        vector.vector: (vector.mnemonic or name).lstrip("#").lower() for name, vector in database.exceptions.items()
+    }
+    while (ending := replies.ending()) is not None:
+        yield _outcome(ending, report, faults)
+
+
+def _outcome(ending: Ending, report: Iterable[str], faults: Mapping[int, str]) -> Seen:
+    if ending.how == FAULTED:
+        return Seen((("fault", faults.get(ending.value, str(ending.value))),))
+    if ending.how == COMPLETED:
+        if ending.value & CARRY:
+            return Seen((("vmfail_invalid", True),))
+        return Seen((("instruction_error", ending.code),))
+    exit = dict(zip(report, ending.report, strict=True))
+    if not exit["reason"] & FAILED_ENTRY:
+        return Seen((), exit)
+    parts = (("exit_reason", exit["reason"] & ~FAILED_ENTRY), ("qualification", exit["qualification"]))
+    return Seen(parts, exit)
