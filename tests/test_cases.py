@@ -40,6 +40,7 @@ ELSEWHERE = {
     "VMX8005": "only a run can stop: tests/scenario/test_scenarios.py",
     "VMX8006": "only bytecode has such mistakes: tests/bytecode/test_bytecode.py",
     "VMX8007": "only a listing has such mistakes: tests/bytecode/test_bytecode.py",
+    "VMX8008": "only an emulator can differ: tests/cli/test_on_bochs.py",
     "VMX7003": "only `vmcsc emit -o FILE` writes: tests/cli/test_emit.py",
 }
 """Codes that no text can cause, and what covers them."""

@@ -104,6 +104,7 @@ SCENARIO_STATEMENT = Code("VMX8004", "scenario-statement", _ERROR)
 SCENARIO_NOT_RUN = Code("VMX8005", "scenario-not-run", _ERROR)
 BYTECODE = Code("VMX8006", "bytecode", _ERROR)
 BYTECODE_LISTING = Code("VMX8007", "bytecode-listing", _ERROR)
+SCENARIO_DIFFERS = Code("VMX8008", "scenario-differs", _WARNING)
 
 # 9: specs
 SPEC_SYNTAX = Code("VMX9001", "spec-syntax", _ERROR)

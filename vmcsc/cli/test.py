@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
+    if arguments.on is not None:
+        from vmcsc.cli.on_bochs import run_there
+
+        return run_there(arguments)
     try:
         project = open_project(arguments, with_cpus=not arguments.cpu)
     except VmcscError as error:
@@ -131,6 +135,12 @@ def parser() -> Parser:
         SETTINGS,
     )
     add_common(parser)
+    parser.add_argument(
+        "--on",
+        metavar="bochs[:MODEL]",
+        help="run the scenarios on the emulator Bochs too, as a CPU model of it that has VMX, and show both results "
+        "side by side; takes the place of --cpu",
+    )
     parser.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML to FILE too")
     add_format(parser, FORMATS, "full", "how results and findings are printed")
     add_color(parser)
