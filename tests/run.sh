@@ -1,9 +1,9 @@
 #!/bin/sh
 # Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
 #
-# Needs python3 with its venv module. A C compiler, the kernel's headers, two shells and patch are installed where that
-# is possible (as root, or with sudo that asks for no password); where it is not, the tests that need them are skipped
-# with the reason. With CI=true a skip is a failure.
+# Needs python3 with its venv module. A C compiler, the kernel's headers, two shells, patch and the emulator Bochs are
+# installed where that is possible (as root, or with sudo that asks for no password); where it is not, the tests that
+# need them are skipped with the reason. With CI=true a skip is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,11 @@ command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 command -v patch >/dev/null 2>&1 || missing="$missing patch"
 command -v git >/dev/null 2>&1 || missing="$missing git"
+command -v bochs >/dev/null 2>&1 || missing="$missing bochs"
+command -v nasm >/dev/null 2>&1 || missing="$missing nasm"
+command -v make >/dev/null 2>&1 || missing="$missing make"
+ls /usr/share/bochs/BIOS-bochs-latest >/dev/null 2>&1 || missing="$missing bochsbios"
+ls /usr/share/vgabios/vgabios.bin >/dev/null 2>&1 || missing="$missing vgabios"
 ls /usr/src/linux-source-6.1.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.1 xz-utils"
 
 if [ -n "$missing" ]; then
