@@ -77,9 +77,7 @@ def test_json_has_every_step(capsys: pytest.CaptureFixture[str]) -> None:
 def test_where_bochs_is_missing_the_packages_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        tools_module.shutil, "which", lambda name: None if name in ("bochs", "nasm") else f"/bin/{name}"
-    )
+    monkeypatch.setattr("shutil.which", lambda name: None if name in ("bochs", "nasm") else f"/bin/{name}")
     monkeypatch.setattr(tools_module, "_SHARES", ("/nowhere",))
     assert main(["test", "--on", "bochs", "minimal"]) == 2
     err = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The bare hypervisor: built from the header of a policy, it enters its guest and prints the exits that are predicted."""
+"""The bare hypervisor: built from the header of a policy, it enters its guest and prints the exits as predicted."""
 
 from __future__ import annotations
 
