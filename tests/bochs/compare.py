@@ -14,6 +14,7 @@ from vmcsc.bochs.entries import Base, Case, Seen, run_entries
 from vmcsc.bochs.tools import Tools
 from vmcsc.check.compiled import evaluator
 from vmcsc.check.evaluate import RuleResult, Status
+from vmcsc.check.state import State
 from vmcsc.check.verdict import Verdict, verdict
 
 WAITING = 3
@@ -40,7 +41,8 @@ class Trial:
 class Judgement:
     """What the manual's rules say of a trial, what they say as Bochs has them, and which differences made them so.
 
-    `stops` names the difference because of which Bochs stops.
+    `results` are those of all rules, the ones that only Bochs has among them. `stops` names the difference because of
+    which Bochs stops.
     """
 
     results: tuple[RuleResult, ...]
@@ -51,7 +53,8 @@ class Judgement:
 
     @property
     def violated(self) -> list[str]:
-        return [result.rule.id for result in self.results if result.status is Status.VIOLATED]
+        results = dialect.manual(self.results)
+        return [result.rule.id for result in results if result.status is Status.VIOLATED]
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,17 @@ def permits(verdict: Verdict, seen: Seen) -> bool:
 
 
 def judge(trial: Trial) -> Judgement:
+    state = trial.subject.state(dialect.database(), trial.fields, trial.memory)
+    return judgement(evaluator(dialect.database()).results(state), state)
+
+
+def judgement(results: tuple[RuleResult, ...], state: State) -> Judgement:
+    """What follows from the results of all rules."""
     database = dialect.database()
-    state = trial.subject.state(database, trial.fields, trial.memory)
-    results = evaluator(database).results(state)
-    manual = dialect.manual(results)
     as_bochs, because = dialect.as_bochs(results, state)
     bochs = verdict(database, as_bochs)
-    return Judgement(
-        manual, verdict(database, manual), bochs, because, None if bochs.outcomes else dialect.stops(state)
-    )
+    stops = None if bochs.outcomes else dialect.stops(state)
+    return Judgement(results, verdict(database, dialect.manual(results)), bochs, because, stops)
 
 
 def why_not(trial: Trial, expected: Judgement) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from tests.check.changes import Key
-from tests.check.states import BASES, base
+from tests.check.states import BASES, REVISION, base
 from vmcsc import compile
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
@@ -26,8 +26,8 @@ VMCALL = bytes.fromhex("0f01c1")
 PAGES = 0x200000
 """Where the pages of a completed state lie, below the harness."""
 
-RAM = 0xA0000
-"""The harness clears memory up to here; what is above it, and not given, is not known to be 0."""
+RAM = 0x20000
+"""The harness clears memory up to here after a guest ran; what is above it, and not given, is not known to be 0."""
 
 PROCESSOR = {"vmx_operation": 1, "vmx_root": 1, "protected_mode": 1, "ia_32e_mode": 1, "wrmsr_accepts_others": None}
 
@@ -97,11 +97,14 @@ def from_tables(database: Database, model: Model) -> Iterator[tuple[str, Subject
         elif keys.get("processor.smm"):
             yield name, "Bochs has no VMX in SMM"
         else:
-            yield name, Subject(name, model, adapted(database, model, keys), words(keys))
+            yield name, Subject(name, model, adapted(database, model, keys), words(keys, model))
 
 
-def words(keys: Mapping[Key, int]) -> dict[int, int]:
-    return {key: bits for key, bits in keys.items() if isinstance(key, int)}
+def words(keys: Mapping[Key, int], model: Model) -> dict[int, int]:
+    """What is in memory; where the tables have their revision identifier, that of the model."""
+    own = model.cpu.msrs["ia32_vmx_basic"].bits & 0x7FFFFFFF
+    found = {key: bits for key, bits in keys.items() if isinstance(key, int)}
+    return {key: bits ^ REVISION ^ own if bits & 0x7FFFFFFF == REVISION else bits for key, bits in found.items()}
 
 
 def adapted(database: Database, model: Model, keys: Mapping[Key, int]) -> dict[str, int]:

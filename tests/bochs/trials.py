@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.bochs.compare import Trial, is_free
-from tests.bochs.subjects import Subject, from_tables, shipped
+from tests.bochs.subjects import Subject, from_tables, shipped, words
 from tests.check.all_rows import ROWS
 from tests.check.changes import Change, Key
 from vmcsc.architecture.database import Database
@@ -61,8 +61,9 @@ def _changed(database: Database, subject: Subject, change: Change, origin: str) 
         for key, bits in after.items()
         if isinstance(key, str) and bits != before[key]
     }
-    words = {key: bits for key, bits in after.items() if isinstance(key, int) and bits != before.get(key, 0)}
-    return Trial(subject, fields, words, origin)
+    after_words = words(after, subject.model)
+    memory = {key: bits for key, bits in after_words.items() if bits != subject.memory.get(key, 0)}
+    return Trial(subject, fields, memory, origin)
 
 
 def further(subject: Subject) -> Iterator[Trial]:

@@ -27,7 +27,7 @@ _BATCH_SIZE = MAX_ORDERS // 2
 class Base:
     """What cases differ from: fields by name (those that the model lacks are left out), and 8-byte words of memory.
 
-    Memory is as before after each case: what is given here, and 0 elsewhere in the first 640 KiB. `pages` have 4 KiB.
+    Memory is as before after each case: what is given here, and 0 elsewhere in the first 128 KiB. `pages` have 4 KiB.
     """
 
     fields: Mapping[str, int]
@@ -105,18 +105,15 @@ def _run(entries: Sequence[Entry], model: Model, database: Database, tools: Tool
 def _boot(entries: Sequence[Entry], model: Model, database: Database, tools: Tools, flush: int = FLUSHED) -> list[Seen]:
     """As many entries as one boot comes to."""
     orders, report = Orders(), emulator_of(database).report
-    skipped: list[int] = []
     orders.flush(flush)
+    vmx_on(orders, database)
     for base, group in groupby(entries, key=lambda entry: entry[0]):
-        before = orders.replies
         _order(orders, base, [case for _, case in group], model, database)
-        skipped += [before]
     seconds = SECONDS + len(entries) / CASES_A_SECOND
     booted = boot(tools, model.name, orders.content(), orders.replies, seconds)
-    words = list(booted.words)
-    for place in reversed(skipped):
-        del words[place : place + HOST_WORDS]
-    return list(_seen(Replies(words, len(report)), tuple(report), database))
+    replies = Replies(booted.words, len(report))
+    replies.take(HOST_WORDS)
+    return list(_seen(replies, tuple(report), database))
 
 
 def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, database: Database) -> None:
@@ -126,8 +123,7 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     places = {name: number for number, name in enumerate(names)}
     encodings = {name: database.fields[name].encoding for name in (*names, emulator.error, *emulator.report.values())}
     codes = {code: number for number, code in enumerate(dict.fromkeys(case.code for case in cases))}
-    orders.reset()
-    vmx_on(orders, database)
+    orders.reset(leave=False)
     orders.report(encodings[emulator.error], [encodings[name] for name in emulator.report.values()])
     for code, number in codes.items():
         orders.code(number, code)

@@ -17,6 +17,7 @@
 #define MAX_TOUCHED 1024
 #define PAGE_COPIES ((uint64_t *)0x5000000)
 #define CODE_SIZE 64
+#define CLEAN_MEMORY 0x20000 /* what is 0 again after a guest ran */
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
 #define IOAPIC ((volatile uint32_t *)0xfec00000)
 
@@ -39,7 +40,7 @@ static int recovering;
 static uint64_t fault_vector, fault_code;
 static uint8_t codes[MAX_CODES][CODE_SIZE], region[8192] __attribute__((aligned(4096)));
 static uint64_t tables[6][512] __attribute__((aligned(4096)));
-static uint64_t error_field, reported, report[MAX_FIELDS];
+static uint64_t error_field, reported, report[MAX_FIELDS]; /* the exit reason first, the guest's RIP last */
 static uint64_t fields, base[MAX_FIELDS][2], pieces, memory[MAX_PIECES][2];
 static uint64_t copies, copied[MAX_PAGES]; /* where the pages lie whose contents are kept */
 static uint64_t touched, touched_pages[MAX_TOUCHED]; /* pages above the low memory that orders wrote to */
@@ -331,7 +332,7 @@ static void fill(uint64_t to, const uint64_t *from, uint64_t words)
 static void clean(void)
 {
     uint64_t n;
-    fill(0, 0, LOW_MEMORY / 8);
+    fill(0, 0, CLEAN_MEMORY / 8);
     for (n = 0; n < copies; n++)
         fill(copied[n], PAGE_COPIES + 512 * n, 512);
 }
@@ -385,7 +386,7 @@ static void set_base(void)
 /* One entry: which code, and what differs from the base in fields and in memory. */
 static void try_case(void)
 {
-    uint64_t which = take(), n, changed = take(), written;
+    uint64_t which = take(), n, changed = take(), written, rip;
     const uint64_t *change = order, *write;
     static uint64_t before[MAX_PIECES];
     int ending;
@@ -401,6 +402,7 @@ static void try_case(void)
     }
     for (n = 0; n < 16; n++)
         registers[n] = 0;
+    rip = vmread(report[reported - 1]);
     arm();
     ending = run_code(codes[which % MAX_CODES]);
     disarm();
@@ -408,7 +410,7 @@ static void try_case(void)
     for (n = written; n--;)
         *(uint64_t *)write[2 * n] = before[n % MAX_PIECES];
     if (ending == EXITED) {
-        if (!(vmread(report[0]) >> 31)) /* no failed entry */
+        if (!(vmread(report[0]) >> 31) && vmread(report[reported - 1]) != rip) /* a guest ran, and got somewhere */
             clean();
         again();
     } else
@@ -465,9 +467,10 @@ static const uint8_t vmxoff_code[] = {0x0f, 0x01, 0xc4, 0xc3};
 
 static void reset(void)
 {
-    run_code(vmxoff_code);
+    if (take())
+        run_code(vmxoff_code);
     copies = 0;
-    clean();
+    fill(0, 0, LOW_MEMORY / 8);
     while (touched)
         fill(touched_pages[--touched], 0, 512);
 }

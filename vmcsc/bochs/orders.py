@@ -113,7 +113,10 @@ class Orders:
     # --- VM entries ---
 
     def report(self, error: int, encodings: Sequence[int]) -> None:
-        """From now on what every `Ending` tells: the field of the VM-instruction error, and those after an exit."""
+        """From now on what every `Ending` tells: the field of the VM-instruction error, and those after an exit.
+
+        The first one is the exit reason, the last one the guest's RIP.
+        """
         self._add(Order.REPORT, error, len(encodings), *encodings)
         self._reported = len(encodings)
 
@@ -140,9 +143,12 @@ class Orders:
 
     # --- one step at a time ---
 
-    def reset(self) -> None:
-        """Out of VMX operation, and memory as at the start."""
-        self._add(Order.RESET)
+    def reset(self, *, leave: bool) -> None:
+        """Memory as at the start, and if asked out of VMX operation.
+
+        An INIT that came when a guest exited for something else waits until then, and is a reset.
+        """
+        self._add(Order.RESET, int(leave))
 
     def poke(self, address: int, content: bytes) -> None:
         self._add(Order.POKE, address, len(content), *content)

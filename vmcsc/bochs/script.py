@@ -99,7 +99,7 @@ class Script(Watcher):
         self._machine = machine
         self._emulator = emulator_of(machine.database)
         database = machine.database
-        self.orders.reset()
+        self.orders.reset(leave=True)
         vmx_on(self.orders, database, in_operation=False)
         report = [database.fields[name].encoding for name in self._emulator.report.values()]
         self.orders.report(database.fields[self._emulator.error].encoding, report)

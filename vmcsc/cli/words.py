@@ -94,6 +94,7 @@ def _value(action: argparse.Action, variants: tuple[str, ...]) -> Value:
         "NAME|FILE": Value((*_names("cpus", ".yaml"), LIVE, KVM), "files"),
         "POLICY": Value(_names("policies", ".vmcs"), "files"),
         "BACKEND": Value(variants),
+        "bochs[:MODEL]": Value(("bochs",)),
         "FILE": Value(paths="files"),
         "PATH": Value(paths="files"),
         "DIR": Value(paths="folders"),

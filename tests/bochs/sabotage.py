@@ -1,0 +1,85 @@
+"""Change one constant of a rule at a time, and see whether the comparison with Bochs notices.
+
+`python tests/bochs/sabotage.py [COUNT] [SEED]` draws from the rules that the comparison violates and Bochs has, on one
+model.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from tests.bochs import dialect
+from tests.bochs.compare import Compared, Trial, compared, judgement
+from tests.bochs.trials import further, neighbours, rows, subjects
+from tests.check.mutants import Mutant, Mutator
+from vmcsc.bochs.processor import read_model
+from vmcsc.bochs.tools import find_tools
+from vmcsc.check.evaluate import evaluate_rule, rules_of
+from vmcsc.records import replace
+
+MODEL, NEIGHBOURS = "corei7_skylake_x", 100
+
+
+def states() -> list[Compared]:
+    """The short form of the comparison on one model."""
+    database, tools = dialect.database(), find_tools()
+    known = subjects(database, read_model(MODEL, database, tools), Counter())
+    trials: list[Trial] = [*rows(database, known, Counter())]
+    for subject in known.values():
+        trials += [Trial(subject, {}), *further(subject), *neighbours(database, subject, NEIGHBOURS, "short")]
+    return list(compared(tools, trials, Counter()))
+
+
+def noticed(mutant: Mutant, place: int, seen: Sequence[Compared]) -> int:
+    """The states that come out otherwise than is foreseen once the rule, the one at `place`, is changed."""
+    found = 0
+    for one in seen:
+        state = one.trial.subject.state(dialect.database(), one.trial.fields, one.trial.memory)
+        before = one.expected.results[place]
+        after = evaluate_rule(mutant.bound, state)
+        if after.status is not before.status:
+            results = list(one.expected.results)
+            results[place] = replace(after, bound=before.bound)
+            found += not Compared(one.trial, judgement(tuple(results), state), one.seen).foreseen
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    count, seed = (*map(int, arguments), *(20, 1)[len(arguments) :])
+    chance, mutator = random.Random(seed), Mutator(dialect.database())
+    seen = states()
+    violated = Counter(rule for one in seen for rule in one.expected.violated)
+    lacking = {rule for one in dialect.judged() for rule in one.lacks}
+    implemented = set((Path(__file__).parent / "implemented.txt").read_text().split())
+    places = {bound.rule.id: place for place, bound in enumerate(rules_of(dialect.database()))}
+    mutants = [
+        mutant
+        for bound in rules_of(dialect.database())
+        if bound.rule.id in implemented - lacking and violated[bound.rule.id]
+        for mutant in mutator.mutants(bound)
+        if mutant.part in ("when", "require") and _is_constant(mutant)
+    ]
+    missed = 0
+    for mutant in chance.sample(mutants, count):
+        states_that_tell = noticed(mutant, places[mutant.rule], seen)
+        missed += not states_that_tell
+        print(f"{'noticed' if states_that_tell else 'MISSED '} in {states_that_tell:4} states: {mutant.name}")
+    print(f"{len(seen)} states, {count} of {len(mutants)} changed constants: {count - missed} noticed")
+    return 1 if missed else 0
+
+
+def _is_constant(mutant: Mutant) -> bool:
+    """Whether a number was replaced by another one."""
+    return re.search(r"<(0x)?[0-9a-f]+> .*-> \d+$", mutant.edit) is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
