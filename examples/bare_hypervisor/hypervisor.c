@@ -18,7 +18,7 @@ struct registers {
 
 typedef uint64_t page[512] __attribute__((aligned(4096)));
 
-static page vmxon_region, vmcs_region;
+static page vmxon_region, vmcs_region, virtual_apic, page_log;
 static page page_tables[6], ept_tables[6]; /* 4 GiB each: one page of either upper level, four of the third */
 static struct bare_vmcs vmcs;
 
@@ -108,6 +108,8 @@ static void fill_in(struct bare_arguments *a)
     a->param_idt = idt_pointer.base;
     a->param_guest_rip = (uint64_t)guest;
     a->param_guest_rsp = (uint64_t)stack_top; /* unused: the guest calls nothing */
+    a->param_virtual_apic = (uint64_t)virtual_apic;
+    a->param_page_log = (uint64_t)page_log;
     bare_identity_pages(a);
 }
 
@@ -132,6 +134,14 @@ static void refused(int outcome)
     stop("");
 }
 
+/* VPID 0 is the hypervisor's own; a policy may leave it to us which one the guest has. */
+static void give_vpid(void)
+{
+    if (vmcs.result.value[VMCSC_WORD_SECONDARY] & VMCSC_SECONDARY_ENABLE_VPID)
+        if (vmread(VMCSC_FIELD_VIRTUAL_PROCESSOR_ID) == 0)
+            vmwrite(VMCSC_FIELD_VIRTUAL_PROCESSOR_ID, 1);
+}
+
 int main(void)
 {
     struct vmcsc_capabilities capabilities;
@@ -148,6 +158,7 @@ int main(void)
         outcome = bare_write(&capabilities, &vmcs, vmwrite_for_policy, 0);
     if (outcome != VMCSC_OK)
         refused(outcome);
+    give_vpid();
     print("VMLAUNCH\n");
     launch((vmcs.result.value[VMCSC_WORD_PRIMARY] & VMCSC_PRIMARY_HLT_EXITING) != 0);
     return 0;

@@ -81,8 +81,11 @@ def predicted(policy: str, cpu: str, database: Database, tools: Tools) -> list[t
     return [(one.exited.reason, one.exited.qualification) for one in scenario.happenings if one.exited is not None]
 
 
-@pytest.mark.parametrize("cpu", MODELS)
-@pytest.mark.parametrize("policy", ["minimal", "kvm-classic"])
+RUNS = [(policy, cpu) for policy in ("minimal", "kvm-classic") for cpu in MODELS]
+RUNS += [("kvm-6.1", "corei7_haswell_4770"), ("kvm-7.3", "tigerlake"), ("introspection", "tigerlake")]
+
+
+@pytest.mark.parametrize(("policy", "cpu"), RUNS)
 def test_the_guest_exits_as_the_bundled_machine_predicts(
     policy: str, cpu: str, folder: Path, database: Database, tools: Tools
 ) -> None:
