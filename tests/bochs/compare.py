@@ -17,6 +17,9 @@ from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.check.state import State
 from vmcsc.check.verdict import Verdict, verdict
 
+MAY_BLOCK = ("guest_interruptibility_state", "guest_pending_debug_exceptions")
+"""Fields with which an NMI may not wake the guest. In Bochs a pending debug exception keeps it in HLT."""
+
 WAITING = 3
 """The activity state of a guest that waits for a start-up IPI."""
 
@@ -34,7 +37,9 @@ class Trial:
     origin: str = ""
 
     def case(self) -> Case:
-        return Case(self.fields, self.memory)
+        values = {**self.subject.fields, **self.fields}
+        blocks = any(values.get(name) for name in MAY_BLOCK)
+        return Case(self.fields, self.memory, blocks=blocks)
 
 
 @dataclass(frozen=True)

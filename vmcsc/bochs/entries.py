@@ -8,7 +8,7 @@ from itertools import groupby
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.emulator import MAX_ORDERS, boot
-from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, Ending, Orders, Replies
+from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, INIT, NMI, Ending, Orders, Replies
 from vmcsc.bochs.processor import HOST_WORDS, Model, vmx_on
 from vmcsc.bochs.tools import Tools
 from vmcsc.records import dataclass, field
@@ -37,11 +37,16 @@ class Base:
 
 @dataclass(frozen=True)
 class Case:
-    """Fields and memory that are different from those of the base; `code` is what enters, VMLAUNCH unless given."""
+    """Fields and memory that are different from those of the base; `code` is what enters, VMLAUNCH unless given.
+
+    `blocks`: the guest blocks NMIs, so it is woken by INIT if it does not come back by itself. Of such guests and all
+    behind them it is only told that they ran, so they come last.
+    """
 
     fields: Mapping[str, int]
     memory: Mapping[int, int] = field(default_factory=dict)
     code: bytes = VMLAUNCH
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,14 @@ def run_cases(
 
 def run_entries(entries: Sequence[Entry], model: Model, database: Database, tools: Tools) -> Iterator[Seen]:
     """The same for cases of several bases. A batch that hangs is taken apart until the case is found."""
-    for batch in _batches(entries):
-        yield from _run(batch, model, database, tools)
+    order = sorted(range(len(entries)), key=lambda place: entries[place][1].blocks)
+    found: list[Seen | None] = [None] * len(entries)
+    done = (
+        one for batch in _batches([entries[place] for place in order]) for one in _run(batch, model, database, tools)
+    )
+    for place, one in zip(order, done, strict=True):
+        found[place] = one
+    return (one for one in found if one is not None)
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
@@ -132,7 +143,7 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     orders.base(((encodings[name], base.fields[name]) for name in names), base.memory)
     for case in cases:
         changed = [(places[name], value) for name, value in case.fields.items() if name in places]
-        orders.case(codes[case.code], changed, case.memory)
+        orders.case(codes[case.code], changed, case.memory, wake=INIT if case.blocks else NMI)
 
 
 def _seen(replies: Replies, report: Sequence[str], database: Database) -> Iterator[Seen]:

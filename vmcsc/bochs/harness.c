@@ -17,6 +17,7 @@
 #define MAX_TOUCHED 1024
 #define PAGE_COPIES ((uint64_t *)0x5000000)
 #define CODE_SIZE 64
+#define NMI 2
 #define CLEAN_MEMORY 0x20000 /* what is 0 again after a guest ran */
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
 #define IOAPIC ((volatile uint32_t *)0xfec00000)
@@ -123,6 +124,8 @@ static void give(uint64_t value)
 
 void fault(struct frame *frame)
 {
+    if (frame->vector == NMI)
+        return; /* the watchdog, too late */
     if (!recovering) {
         print("exception ");
         print_hex(frame->vector);
@@ -170,23 +173,31 @@ static int try_wrmsr(uint64_t index, uint64_t value)
 
 /* --- a signal for guests that do not come back --- */
 
-static void disarm(void) { out8(0x43, 0x30); } /* counts only from when it is told how far */
-
-/* What the timer raises comes as INIT, which a processor in VMX root operation does not mind. */
-static void set_watchdog(void)
+/* The timer goes off once, after so many ticks of 0.84 us; what it counted before is forgotten. */
+static void count(uint16_t ticks)
 {
-    disarm(); /* outside of VMX operation it would be a reset */
+    out8(0x43, 0x30);
+    out8(0x40, (uint8_t)ticks);
+    out8(0x40, (uint8_t)(ticks >> 8));
+}
+
+static void arm(void) { count(0x200); }
+
+/* As far away as can be: 55 ms, long after it is armed again. */
+static void disarm(void) { count(0); }
+
+/* `mode` is how the I/O APIC delivers what the timer raises: as an NMI, or as INIT for guests that block NMIs. */
+static void set_watchdog(uint32_t mode)
+{
+    static uint32_t now = ~0u;
+    if (mode == now)
+        return;
+    now = mode;
+    disarm();
     IOAPIC[0] = 0x15; /* entry 2, where the timer is: to processor 0 */
     IOAPIC[4] = 0;
     IOAPIC[0] = 0x14;
-    IOAPIC[4] = 5 << 8;
-}
-
-static void arm(void)
-{
-    out8(0x43, 0x30); /* once, after this many ticks of 0.84 us */
-    out8(0x40, 0x00);
-    out8(0x40, 0x02);
+    IOAPIC[4] = mode << 8;
 }
 
 
@@ -386,7 +397,7 @@ static void set_base(void)
 /* One entry: which code, and what differs from the base in fields and in memory. */
 static void try_case(void)
 {
-    uint64_t which = take(), n, changed = take(), written, rip;
+    uint64_t which = take(), mode = take(), n, changed = take(), written, rip;
     const uint64_t *change = order, *write;
     static uint64_t before[MAX_PIECES];
     int ending;
@@ -403,6 +414,7 @@ static void try_case(void)
     for (n = 0; n < 16; n++)
         registers[n] = 0;
     rip = vmread(report[reported - 1]);
+    set_watchdog((uint32_t)mode);
     arm();
     ending = run_code(codes[which % MAX_CODES]);
     disarm();
@@ -436,8 +448,9 @@ static void peek(void)
 
 static void run_once(void)
 {
-    uint64_t which = take();
+    uint64_t which = take(), mode = take();
     int ending;
+    set_watchdog((uint32_t)mode);
     write_cr3(read_cr3()); /* no translation is left from before memory was changed */
     arm();
     give(read_tsc());
@@ -515,7 +528,6 @@ int main(void)
     sectors = place[1];
     reply_sector = stream_sector + sectors;
     map_memory();
-    set_watchdog();
     fill(0, 0, LOW_MEMORY / 8);
     for (n = 0; n < sectors; n++)
         read_sector(stream_sector + n, STREAM + n * WORDS);

@@ -47,6 +47,11 @@ CARRY, ZERO = 1 << 0, 1 << 6
 """Flags by which VMX instructions tell that they failed."""
 
 
+NMI, INIT = 4, 5
+"""Delivery modes of the I/O APIC: how a guest is woken that does not come back by itself. In Bochs 2.7 an INIT goes on
+waiting after the exit that it caused, so that every later guest exits for it too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run of code ended. `value`: the flags, or the vector of an exception; `code`: its error code, or the
@@ -134,11 +139,11 @@ class Orders:
         """4 KiB of memory, which is as before after each case in which a guest ran."""
         self._add(Order.PAGE, address, *struct.unpack("<512Q", content))
 
-    def case(self, code: int, fields: Sequence[tuple[int, int]], memory: Mapping[int, int]) -> None:
+    def case(self, code: int, fields: Sequence[tuple[int, int]], memory: Mapping[int, int], *, wake: int = NMI) -> None:
         """Run a code where fields, by their places in the base, and memory are different: an `Ending`."""
         written = [word for pair in fields for word in pair]
         pieces = [word for pair in memory.items() for word in pair]
-        self._append([Order.CASE, code, len(fields), *written, len(memory), *pieces])
+        self._append([Order.CASE, code, wake, len(fields), *written, len(memory), *pieces])
         self.replies += 3 + self._reported
 
     # --- one step at a time ---
@@ -163,9 +168,9 @@ class Orders:
         """The 16 registers, in the order of their numbers; that of RSP means nothing."""
         self._add(Order.REGISTERS, replies=16)
 
-    def run(self, code: int) -> None:
+    def run(self, code: int, *, wake: int = INIT) -> None:
         """Run a code once: the time-stamp counter before and after, and an `Ending`."""
-        self._add(Order.RUN, code, replies=5 + self._reported)
+        self._add(Order.RUN, code, wake, replies=5 + self._reported)
 
     def read_fields(self, encodings: Sequence[int]) -> None:
         self._add(Order.READ_FIELDS, len(encodings), *encodings, replies=len(encodings))

@@ -244,6 +244,7 @@ class Script(Watcher):
             registers = {}
         told = None if exit is None else self._exit(exit, p)
         idle = exit is None and bool(p.activity_state)
+        self.alone = self.alone or idle  # what wakes it stays behind
         self.expected.append(
             Expected(mnemonic, told, guest=True, rip=p.rip, idle=idle, registers=registers, ahead=ahead)
         )
