@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from vmcsc import codes
 from vmcsc.architecture.completion import completion_of
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.emulator import Emulator, emulator_of
 from vmcsc.architecture.operation import Operation, Step, read_operation
 from vmcsc.assembly.encode import template_of
 from vmcsc.capabilities.cpu import UNKNOWN_CPU
@@ -30,10 +31,11 @@ def check_machine(database: Database, diagnostics: Diagnostics) -> None:
 def _mistakes(operation: Operation, database: Database) -> Iterator[str]:
     try:
         machine = Machine(database, UNKNOWN_CPU)
-        _ = machine.follow, completion_of(database)
+        _ = machine.follow, completion_of(database), emulator_of(database)
     except (BrokenSpec, KeyError, ValueError) as error:
         yield str(error)
         return
+    yield from (f"emulator: nothing is named {name}" for name in _unknown(emulator_of(database), database))
     for name, entry in operation.instructions.items():
         yield from (f"{name}: {what}" for what in _steps(machine, name, entry.steps, entry.values, instruction=True))
         for form in entry.forms:
@@ -43,6 +45,17 @@ def _mistakes(operation: Operation, database: Database) -> Iterator[str]:
                 yield f"{name}: {error}"
     for name, group in operation.groups.items():
         yield from (f"{name}: {what}" for what in _steps(machine, name, group.steps, group.values, instruction=False))
+
+
+def _unknown(emulator: Emulator, database: Database) -> Iterator[str]:
+    """Names in what the emulator is told that are none of the specs."""
+    fields = (*emulator.host, *emulator.needed, emulator.error, *emulator.report.values(), emulator.activity)
+    for names, known in (
+        ((*fields, *emulator.registers.values()), database.fields),
+        ((emulator.revision, *emulator.fixed), database.msrs),
+        ((emulator.marker, emulator.woken), database.exit_reasons),
+    ):
+        yield from (name for name in names if name not in known)
 
 
 def _steps(
