@@ -1,4 +1,4 @@
-"""Compare VM entries with Bochs: `python tests/bochs/run.py [--models ...] [--rows] [--states] [--neighbours N]`.
+"""Compare VM entries with Bochs: `python tests/bochs/run.py [--rows] [--states] [--bits] [--neighbours N]`.
 
 Prints how many states agree, how many differ as judged, and every one that differs otherwise, shrunk.
 """
@@ -20,13 +20,25 @@ if __name__ == "__main__":
 from tests.bochs import dialect
 from tests.bochs.compare import Trial, compared
 from tests.bochs.shrink import shrink
-from tests.bochs.trials import further, neighbours, rows, subjects
+from tests.bochs.trials import further, neighbours, rows, single_bits, subjects
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.processor import read_model
 from vmcsc.bochs.tools import find_tools
 
 MAX_SHRUNK = 40
 """Differences of one model that are shrunk."""
+
+
+@dataclass(frozen=True)
+class What:
+    """Which states: the `rows` of the rule tables, the `states` as they are, contexts in which every single bit is
+    turned over, and a `count` of random neighbours."""
+
+    rows: bool = False
+    states: bool = False
+    bits: tuple[str, ...] = ()
+    count: int = 0
+    seed: str = "1"
 
 
 @dataclass
@@ -57,20 +69,21 @@ class Tally:
         )
 
 
-def compare_model(name: str, *, rows_too: bool, states: bool, count: int, seed: str) -> Tally:
-    """Compare states on one model."""
+def compare_model(name: str, what: What, count: int) -> Tally:
+    """Compare states on one model, `count` random ones among them."""
     database, tools = dialect.database(), find_tools()
     model, tally = read_model(name, database, tools), Tally()
     known = subjects(database, model, tally.skipped)
     trials: list[Trial] = []
-    if states:
+    if what.states:
         trials += [Trial(subject, {}, {}, "the state itself") for subject in known.values()]
         trials += [trial for subject in known.values() for trial in further(subject)]
-    if rows_too:
+    if what.rows:
         trials += rows(database, known, tally.skipped)
+    trials += [trial for context in what.bits for trial in single_bits(database, known[context])]
     for number, subject in enumerate(known.values()):
         share = count // len(known) + (number < count % len(known))
-        trials += neighbours(database, subject, share, seed)
+        trials += neighbours(database, subject, share, what.seed)
     trials.sort(key=lambda trial: list(known).index(trial.subject.name))
     different = []
     for one in compared(tools, trials, tally.skipped):
@@ -92,15 +105,12 @@ def compare_model(name: str, *, rows_too: bool, states: bool, count: int, seed: 
     return tally
 
 
-def compare_models(models: Sequence[str], *, rows_too: bool, states: bool, count: int, seed: str, jobs: int) -> Tally:
-    """Compare on several models; `count` neighbours are spread over them."""
+def compare_models(models: Sequence[str], what: What, jobs: int = 2) -> Tally:
+    """Compare on several models; the random neighbours are spread over them."""
     total = Tally()
-    shares = [count // len(models) + (number < count % len(models)) for number in range(len(models))]
+    shares = [what.count // len(models) + (number < what.count % len(models)) for number in range(len(models))]
     with ProcessPoolExecutor(jobs) as pool:
-        waiting = [
-            pool.submit(compare_model, name, rows_too=rows_too, states=states, count=share, seed=seed)
-            for name, share in zip(models, shares, strict=True)
-        ]
+        waiting = [pool.submit(compare_model, name, what, share) for name, share in zip(models, shares, strict=True)]
         for one in waiting:
             total.add(one.result())
     return total
@@ -111,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", help="CPU models of Bochs (default: all that have VMX)")
     parser.add_argument("--rows", action="store_true", help="every row of the rule tables")
     parser.add_argument("--states", action="store_true", help="every shipped state and every context of the tables")
+    parser.add_argument("--bits", action="store_true", help="every bit of every field turned over, in two contexts")
     parser.add_argument("--neighbours", type=int, default=0, metavar="N", help="so many random neighbours")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--jobs", type=int, default=2)
@@ -118,16 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     models = options.models or list(emulator_of(dialect.database()).models)
     begin = time.monotonic()
-    tally = compare_models(
-        models, rows_too=options.rows, states=options.states, count=options.neighbours, seed=options.seed,
-        jobs=options.jobs,
-    )  # fmt: skip
+    bits = ("long", "protected") if options.bits else ()
+    what = What(options.rows, options.states, bits, options.neighbours, options.seed)
+    tally = compare_models(models, what, options.jobs)
     print("\n".join(tally.unjudged))
     if options.rules:
         for rule in dialect.database().rules:
             print(f"{tally.rules[rule.id]:7} {rule.id}")
-    for what, counted in (("judged", tally.judged), ("not run there", tally.skipped)):
-        print("".join(f"{what}: {number} {name}\n" for name, number in counted.most_common()), end="")
+    for heading, counted in (("judged", tally.judged), ("not run there", tally.skipped)):
+        print("".join(f"{heading}: {number} {name}\n" for name, number in counted.most_common()), end="")
     print(f"{tally.line(len(models))} in {time.monotonic() - begin:.0f} s")
     return 1 if tally.different else 0
 

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from tests.bochs import dialect
 from tests.bochs.compare import Compared, Trial, compared, judgement
-from tests.bochs.trials import further, neighbours, rows, subjects
+from tests.bochs.trials import further, neighbours, rows, single_bits, subjects
 from tests.check.mutants import Mutant, Mutator
 from vmcsc.bochs.processor import read_model
 from vmcsc.bochs.tools import find_tools
@@ -35,6 +35,7 @@ def states() -> list[Compared]:
     trials: list[Trial] = [*rows(database, known, Counter())]
     for subject in known.values():
         trials += [Trial(subject, {}), *further(subject), *neighbours(database, subject, NEIGHBOURS, "short")]
+    trials += single_bits(database, known["long"])
     return list(compared(tools, trials, Counter()))
 
 

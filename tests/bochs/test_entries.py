@@ -1,6 +1,6 @@
 """VM entries on Bochs come to what the rules permit, but for the differences of judged.yaml, which all still occur.
 
-The long form: `python tests/bochs/run.py --rows --states --neighbours 110000 --rules`.
+The long form: `python tests/bochs/run.py --rows --states --bits --neighbours 110000 --rules`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import yaml
 
 from tests.bochs import dialect
 from tests.bochs.compare import Compared, Trial, judge, run
-from tests.bochs.run import Tally, compare_models
+from tests.bochs.run import Tally, What, compare_models
 from tests.bochs.trials import subjects
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.processor import read_model
@@ -38,8 +38,8 @@ NEVER_VIOLATED: dict[str, str] = {
 
 @pytest.fixture(scope="session")
 def tally(tools: Tools) -> Tally:
-    """The short form: every row of the rule tables, every state, and some neighbours, on three models."""
-    return compare_models(MODELS, rows_too=True, states=True, count=NEIGHBOURS, seed="short", jobs=2)
+    """The short form: rows of the rule tables, states, single bits and some neighbours, on four models."""
+    return compare_models(MODELS, What(rows=True, states=True, bits=("long",), count=NEIGHBOURS, seed="short"))
 
 
 def test_no_state_comes_out_otherwise_than_the_rules_and_the_judged_differences_say(
@@ -48,7 +48,7 @@ def test_no_state_comes_out_otherwise_than_the_rules_and_the_judged_differences_
     with capsys.disabled():
         print("\nBochs:", tally.line(len(MODELS)))
     assert tally.unjudged == []
-    assert tally.states >= 15_000
+    assert tally.states >= 40_000
 
 
 @pytest.mark.parametrize("name", sorted({*IMPLEMENTED}))
@@ -93,7 +93,7 @@ def test_a_judged_difference_is_shrunk(name: str, replayed: dict[str, Compared])
 @pytest.fixture(scope="session")
 def everywhere(tools: Tools) -> Tally:
     """Every state on every model that has VMX, as it is."""
-    return compare_models(emulator_of(dialect.database()).models, rows_too=False, states=True, count=0, seed="", jobs=2)
+    return compare_models(emulator_of(dialect.database()).models, What(states=True))
 
 
 def test_every_state_enters_on_every_model_that_can_have_it(everywhere: Tally) -> None:

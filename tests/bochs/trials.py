@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tests.bochs.compare import Trial, is_free
 from tests.bochs.subjects import Subject, from_tables, shipped, words
@@ -71,11 +72,23 @@ def further(subject: Subject) -> Iterator[Trial]:
     yield Trial(subject, {"vmcs_link_pointer": subject.model.host["vmcs"]}, {}, "the link pointer is the current VMCS")
 
 
+def single_bits(database: Database, subject: Subject) -> Iterator[Trial]:
+    """Each bit of each field that some rule reads, turned over."""
+    for name in sorted(_read_fields(database) & subject.model.fields):
+        for bit in range(database.fields[name].width):
+            yield Trial(subject, {name: subject.fields.get(name, 0) ^ 1 << bit}, {}, f"bit {bit} of {name}")
+
+
+@lru_cache(maxsize=2)
+def _read_fields(database: Database) -> frozenset[str]:
+    leaves = (leaf for rule in rules_of(database) for leaf in rule.leaves())
+    return frozenset(leaf.field.name for leaf in leaves if isinstance(leaf, FieldBits))
+
+
 def neighbours(database: Database, subject: Subject, count: int, seed: str) -> Iterator[Trial]:
     """States in which 1 to 4 fields are different: a bit, a boundary, another field's value, two fields swapped."""
     chance = random.Random(f"{seed} {subject.model.name} {subject.name}")
-    read = {leaf.field.name for rule in rules_of(database) for leaf in rule.leaves() if isinstance(leaf, FieldBits)}
-    names = sorted(read & subject.model.fields)
+    names = sorted(_read_fields(database) & subject.model.fields)
     controls = [word.field for word in database.words.values() if word.field in subject.model.fields]
     for _ in range(count):
         fields: dict[str, int] = {}
