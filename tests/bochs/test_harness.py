@@ -78,6 +78,13 @@ def test_too_many_orders_are_refused(tools: Tools) -> None:
         boot(tools, MODEL, bytes(MAX_ORDERS + 1), 0, 1)
 
 
+def test_more_memory_than_the_harness_has_room_for_is_refused(known: dict[str, Subject], tools: Tools) -> None:
+    subject = known["long"]
+    words = {0x1000 + 8 * number: 1 for number in range(65)}
+    with pytest.raises(VmcscError, match="at most 64 words"):
+        next(run([Trial(subject, {}, words)], tools))
+
+
 def test_a_boot_is_bounded_in_time(tools: Tools) -> None:
     orders = Orders()
     orders.code(0, bytes.fromhex("ebfe"))  # a jump to itself

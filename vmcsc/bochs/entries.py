@@ -11,6 +11,7 @@ from vmcsc.bochs.emulator import MAX_ORDERS, boot
 from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, INIT, NMI, Ending, Orders, Replies
 from vmcsc.bochs.processor import HOST_WORDS, Model, vmx_on
 from vmcsc.bochs.tools import Tools
+from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass, field
 
 VMLAUNCH = bytes.fromhex("0f01c2")
@@ -19,6 +20,9 @@ FAILED_ENTRY = 1 << 31
 
 SECONDS, CASES_A_SECOND = 10, 500
 """Time that a boot may take, and how many cases it must at least do in a further second."""
+
+MAX_PAGES, MAX_WORDS, MAX_CODES = 64, 64, 16
+"""What the harness has room for."""
 
 _BATCH_SIZE = MAX_ORDERS // 2
 
@@ -134,6 +138,10 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     places = {name: number for number, name in enumerate(names)}
     encodings = {name: database.fields[name].encoding for name in (*names, emulator.error, *emulator.report.values())}
     codes = {code: number for number, code in enumerate(dict.fromkeys(case.code for case in cases))}
+    if len(codes) > MAX_CODES or len(base.pages) > MAX_PAGES:
+        raise VmcscError(f"a base has at most {MAX_PAGES} pages, and its cases at most {MAX_CODES} codes")
+    if any(len(words) > MAX_WORDS for words in (base.memory, *(case.memory for case in cases))):
+        raise VmcscError(f"a base and a case have at most {MAX_WORDS} words of memory each")
     orders.reset(leave=False)
     orders.report(encodings[emulator.error], [encodings[name] for name in emulator.report.values()])
     for code, number in codes.items():

@@ -1,15 +1,13 @@
 /*
  * Carries out a stream of orders that lies on the disk behind the kernel, and writes the replies behind it.
  *
- * All are 64-bit words. The orders are listed below and made by stream.py; numbers of VMX come from there too.
+ * All are 64-bit words. The orders are listed below and made by orders.py; numbers of VMX come from there too.
  */
 #include "cpu.h"
+#include "disk.h"
+#include "watchdog.h"
 
 #define STREAM ((uint64_t *)0x2000000)
-#define REPLIES ((uint64_t *)0x6000000)
-#define END_OF_REPLIES ((uint64_t *)0x7ff0000)
-#define SECTOR 512
-#define WORDS (SECTOR / 8)
 #define MAX_FIELDS 512
 #define MAX_PIECES 64
 #define MAX_CODES 16
@@ -20,7 +18,6 @@
 #define NMI 2
 #define CLEAN_MEMORY 0x20000 /* what is 0 again after a guest ran */
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
-#define IOAPIC ((volatile uint32_t *)0xfec00000)
 
 enum order { END, READ_MSRS, READ_CPUID, PROBE_MSRS, VMX_ON, PROBE_FIELDS, REPORT, CODE, BASE, CASE, POKE, PEEK, REGISTER,
              REGISTERS, RUN, READ_FIELDS, WRITE_MSR, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD };
@@ -35,7 +32,7 @@ int main(void);
 void fault(struct frame *frame);
 
 static const uint64_t *order;
-static uint64_t *reply, *flushed, stream_sector, reply_sector;
+static uint64_t stream_sector;
 static uint32_t interval = 64; /* so many orders, and their replies are written */
 static int recovering;
 static uint64_t fault_vector, fault_code;
@@ -55,70 +52,6 @@ static uint64_t read_tsc(void)
 }
 
 static uint64_t take(void) { return *order++; }
-
-/* --- the disk, by PIO --- */
-
-static inline uint8_t in8(uint16_t port)
-{
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static void select(uint64_t sector, uint8_t count, uint8_t command)
-{
-    out8(0x3f6, 2); /* no interrupts */
-    out8(0x1f2, count);
-    out8(0x1f3, (uint8_t)sector);
-    out8(0x1f4, (uint8_t)(sector >> 8));
-    out8(0x1f5, (uint8_t)(sector >> 16));
-    out8(0x1f6, (uint8_t)(0xe0 | (sector >> 24 & 15)));
-    out8(0x1f7, command);
-}
-
-static void wait(void)
-{
-    while ((in8(0x1f7) & 0x88) != 8) /* busy is 0, data request is 1 */
-        ;
-}
-
-static void read_sector(uint64_t sector, void *to)
-{
-    uint64_t count = SECTOR / 2;
-    select(sector, 1, 0x20);
-    wait();
-    __asm__ volatile("rep insw" : "+D"(to), "+c"(count) : "d"(0x1f0) : "memory");
-}
-
-static void write_sector(uint64_t sector, const void *from)
-{
-    uint64_t count = SECTOR / 2;
-    select(sector, 1, 0x30);
-    wait();
-    __asm__ volatile("rep outsw" : "+S"(from), "+c"(count) : "d"(0x1f0) : "memory");
-    while (in8(0x1f7) & 0x80)
-        ;
-}
-
-/* Write what there is of replies, and how much that is into the sector before them. */
-static void flush(void)
-{
-    static uint64_t head[WORDS];
-    while (flushed < reply) {
-        write_sector(reply_sector + 1 + (uint64_t)(flushed - REPLIES) / WORDS, flushed);
-        if (reply < flushed + WORDS)
-            break;
-        flushed += WORDS;
-    }
-    head[0] = (uint64_t)(reply - REPLIES);
-    write_sector(reply_sector, head);
-}
-
-static void give(uint64_t value)
-{
-    if (reply < END_OF_REPLIES)
-        *reply++ = value;
-}
 
 /* --- exceptions --- */
 
@@ -170,36 +103,6 @@ static int try_wrmsr(uint64_t index, uint64_t value)
     registers[2] = value >> 32;
     return run_code(wrmsr_code) == COMPLETED;
 }
-
-/* --- a signal for guests that do not come back --- */
-
-/* The timer goes off once, after so many ticks of 0.84 us; what it counted before is forgotten. */
-static void count(uint16_t ticks)
-{
-    out8(0x43, 0x30);
-    out8(0x40, (uint8_t)ticks);
-    out8(0x40, (uint8_t)(ticks >> 8));
-}
-
-static void arm(void) { count(0x200); }
-
-/* As far away as can be: 55 ms, long after it is armed again. */
-static void disarm(void) { count(0); }
-
-/* `mode` is how the I/O APIC delivers what the timer raises: as an NMI, or as INIT for guests that block NMIs. */
-static void set_watchdog(uint32_t mode)
-{
-    static uint32_t now = ~0u;
-    if (mode == now)
-        return;
-    now = mode;
-    disarm();
-    IOAPIC[0] = 0x15; /* entry 2, where the timer is: to processor 0 */
-    IOAPIC[4] = 0;
-    IOAPIC[0] = 0x14;
-    IOAPIC[4] = mode << 8;
-}
-
 
 /* --- the orders --- */
 
@@ -344,7 +247,7 @@ static void clean(void)
 {
     uint64_t n;
     fill(0, 0, CLEAN_MEMORY / 8);
-    for (n = 0; n < copies; n++)
+    for (n = 0; n < copies && n < MAX_PAGES; n++)
         fill(copied[n], PAGE_COPIES + 512 * n, 512);
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
@@ -127,11 +127,11 @@ class Script(Watcher):
     def wrote(self, address: int, content: bytes) -> None:
         self._note(self._poke, address, content)
 
-    def _note(self, do: object, *arguments: object) -> None:
+    def _note(self, do: Callable[..., None], *arguments: object) -> None:
         """Do it, unless something before could not be done."""
         if self.missing is None:
             try:
-                do(*arguments)  # type: ignore[operator]
+                do(*arguments)
             except Unsupported as unsupported:
                 self.missing = str(unsupported)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from vmcsc import codes
 from vmcsc.architecture.emulator import emulator_of
+from vmcsc.bochs.judge import Step
 from vmcsc.bochs.processor import Model, read_model
 from vmcsc.bochs.scenarios import OnBochs, Prepared, prepare_scenarios, run_on_bochs
 from vmcsc.bochs.tools import Tools, find_tools
@@ -90,15 +91,15 @@ def _report(one: OnBochs, diagnostics: Diagnostics) -> None:
     if one.missing is not None or one.agrees:
         return
     message = f"on Bochs the scenario {one.here.title!r} comes to something else"
-    notes = [note for step in one.steps if step.difference is not None for note in _notes(step.text, step)]
+    notes = [note for step in one.steps if step.difference is not None for note in _notes(step)]
     if one.lost:
         notes.append("Bochs did not come to the end of it")
     diagnostics.report(codes.SCENARIO_DIFFERS, message, one.span, notes=notes)
 
 
-def _notes(text: str, step: Any) -> Iterator[str]:
-    yield f"`{text}` here: {step.here}; on Bochs: {step.there}"
-    yield str(step.difference)
+def _notes(step: Step) -> Iterator[str]:
+    yield f"`{step.text}` here: {step.here}; on Bochs: {step.there}"
+    yield step.difference or ""
 
 
 def _print(
