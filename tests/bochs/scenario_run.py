@@ -62,7 +62,7 @@ class Outcome:
 @cache
 def judged() -> dict[str, dict[str, Any]]:
     found: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "judged_scenarios.yaml").read_text())
-    return {one["title"]: one for one in found}
+    return {title: one for one in found for title in one.get("titles", [one.get("title")])}
 
 
 def policies(model: Model, database: Database) -> Iterator[Policy | None]:
