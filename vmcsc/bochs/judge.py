@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import Emulator, emulator_of
+from vmcsc.bochs.entries import FAILED_ENTRY
 from vmcsc.bochs.orders import CARRY, EXITED, FAULTED, ZERO, Ending, Replies
 from vmcsc.bochs.script import GENERAL, Expected
 from vmcsc.records import dataclass
-
-_FAILED_ENTRY = 1 << 31
-_RAX, _RDX = GENERAL.index("rax"), GENERAL.index("rdx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def _fault(vector: int | None, database: Database) -> str:
 def _exit_text(exit: Mapping[str, int], database: Database) -> str:
     number = exit["reason"] & 0xFFFF
     name = next((name for name, one in database.exit_reasons.items() if one.number == number), "unknown")
-    failed = "failed entry " if exit["reason"] & _FAILED_ENTRY else "exit "
+    failed = "failed entry " if exit["reason"] & FAILED_ENTRY else "exit "
     return f"{failed}{name} ({number}), qualification {exit['qualification']:#x}"
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.assembly.encode import encode
-from vmcsc.assembly.instruction import Instruction, MemoryOperand
+from vmcsc.assembly.instruction import Instruction, MemoryOperand, RegisterOperand
 from vmcsc.assembly.registers import REGISTERS
 from vmcsc.bochs.orders import Orders
 from vmcsc.bochs.processor import Model, vmx_on
@@ -167,7 +167,7 @@ class Script(Watcher):
         for operand in instruction.operands:
             if isinstance(operand, MemoryOperand) and operand.base is None and operand.index is None:
                 self._poke(operand.displacement, self._machine.memory.read_bytes(operand.displacement, _SIZE))
-        registers = {**self._before, **self._substituted(mnemonic)}
+        registers = {**self._before, **self._substituted(instruction)}
         if mnemonic == "vmwrite" and outcome is None and not self._held and self._by_host(instruction):
             self.orders.try_field(registers["r14"], registers["r15"])
             self.expected.append(Expected(mnemonic, written=True))
@@ -183,7 +183,7 @@ class Script(Watcher):
                 exit is not None,
                 self._vector(outcome),
                 self._failure(outcome),
-                registers={} if self._tells_host(mnemonic, outcome) else self._after(p),
+                registers={} if self._tells_other(instruction, outcome) else self._after(p),
             )
         )
 
@@ -196,23 +196,29 @@ class Script(Watcher):
         if p.number:
             raise Unsupported("there is one processor")
 
-    def _substituted(self, mnemonic: str) -> Mapping[str, int]:
+    def _substituted(self, instruction: Instruction) -> Mapping[str, int]:
         """The value of a field that says where the host is, which the harness knows better."""
-        name = self._field(mnemonic)
-        if mnemonic != "vmwrite" or name is None or name not in self._emulator.host:
+        name = self._field(instruction)
+        if instruction.entry.mnemonic != "vmwrite" or name is None or name not in self._emulator.host:
             return {}
-        if self._before["r15"] != self._fields.get(name):
+        if not self._by_host(instruction) or self._before["r15"] != self._fields.get(name):
             raise Unsupported(f"the scenario writes the host's {name}")
         return {"r15": self._model.host[self._emulator.host[name]]}
 
-    def _field(self, mnemonic: str) -> str | None:
-        """The field that VMWRITE or VMREAD of the machine's host is about."""
+    def _field(self, instruction: Instruction) -> str | None:
+        """The field that VMWRITE or VMREAD is about: its encoding is in the first or in the second operand."""
+        place = {"vmwrite": 0, "vmread": 1}.get(instruction.entry.mnemonic)
+        operand = None if place is None else instruction.operands[place]
+        if not isinstance(operand, RegisterOperand):
+            return None
         by_encoding = {one.encoding: name for name, one in self._machine.database.fields.items()}
-        return by_encoding.get(self._before["r14"]) if mnemonic in ("vmwrite", "vmread") else None
+        return by_encoding.get(self._before[operand.register])
 
-    def _tells_host(self, mnemonic: str, outcome: Outcome | None) -> bool:
-        """Whether registers hold what is otherwise in the harness, or are not told."""
-        return mnemonic in ("vmwrite", "vmread") or isinstance(outcome, Fault)
+    def _tells_other(self, instruction: Instruction, outcome: Outcome | None) -> bool:
+        """Whether registers hold what is otherwise there: where the host is, or what the last exit was."""
+        name = self._field(instruction)
+        read_only = name is not None and self._machine.database.fields[name].type == "read_only_data"
+        return isinstance(outcome, Fault) or name in self._emulator.host or read_only
 
     def _vector(self, outcome: Outcome | None) -> int | None:
         return self._machine.database.exceptions[outcome.name].vector if isinstance(outcome, Fault) else None
