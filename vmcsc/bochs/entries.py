@@ -7,6 +7,8 @@ from itertools import groupby
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
+from vmcsc.architecture.operation import operation_of
+from vmcsc.assembly.encode import encode
 from vmcsc.bochs.emulator import MAX_ORDERS, boot
 from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, INIT, NMI, Ending, Orders, Replies
 from vmcsc.bochs.processor import HOST_WORDS, Model, vmx_on
@@ -14,7 +16,6 @@ from vmcsc.bochs.tools import Tools
 from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass, field
 
-VMLAUNCH = bytes.fromhex("0f01c2")
 FAILED_ENTRY = 1 << 31
 """The bit of an exit reason that says that the entry failed."""
 
@@ -49,7 +50,7 @@ class Case:
 
     fields: Mapping[str, int]
     memory: Mapping[int, int] = field(default_factory=dict)
-    code: bytes = VMLAUNCH
+    code: bytes | None = None
     blocks: bool = False
 
 
@@ -137,7 +138,9 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     names = [name for name in base.fields if name in model.fields]
     places = {name: number for number, name in enumerate(names)}
     encodings = {name: database.fields[name].encoding for name in (*names, emulator.error, *emulator.report.values())}
-    codes = {code: number for number, code in enumerate(dict.fromkeys(case.code for case in cases))}
+    launch = encode(operation_of(database).by_mnemonic["vmlaunch"][0].forms[0], ())
+    used = dict.fromkeys(case.code or launch for case in cases)
+    codes = {code: number for number, code in enumerate(used)}
     if len(codes) > MAX_CODES or len(base.pages) > MAX_PAGES:
         raise VmcscError(f"a base has at most {MAX_PAGES} pages, and its cases at most {MAX_CODES} codes")
     if any(len(words) > MAX_WORDS for words in (base.memory, *(case.memory for case in cases))):
@@ -151,7 +154,7 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     orders.base(((encodings[name], base.fields[name]) for name in names), base.memory)
     for case in cases:
         changed = [(places[name], value) for name, value in case.fields.items() if name in places]
-        orders.case(codes[case.code], changed, case.memory, wake=INIT if case.blocks else NMI)
+        orders.case(codes[case.code or launch], changed, case.memory, wake=INIT if case.blocks else NMI)
 
 
 def _seen(replies: Replies, report: Sequence[str], database: Database) -> Iterator[Seen]:

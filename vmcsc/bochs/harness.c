@@ -19,8 +19,8 @@
 #define CLEAN_MEMORY 0x20000 /* what is 0 again after a guest ran */
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
 
-enum order { END, READ_MSRS, READ_CPUID, PROBE_MSRS, VMX_ON, PROBE_FIELDS, REPORT, CODE, BASE, CASE, POKE, PEEK, REGISTER,
-             REGISTERS, RUN, READ_FIELDS, WRITE_MSR, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD };
+enum order { END, READ_MSRS, READ_CPUID, PROBE_MSRS, VMX_ON, PROBE_FIELDS, REPORT, CODE, BASE, CASE, POKE, REGISTER,
+             REGISTERS, RUN, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD };
 enum ending { COMPLETED, FAULTED, EXITED };
 
 extern uint64_t registers[16], flags, host_cr0, host_cr4;
@@ -342,13 +342,6 @@ static void poke(void)
         *(volatile uint8_t *)address = (uint8_t)take();
 }
 
-static void peek(void)
-{
-    uint64_t n = take();
-    while (n--)
-        give(*(volatile uint64_t *)take());
-}
-
 static void run_once(void)
 {
     uint64_t which = take(), mode = take();
@@ -361,13 +354,6 @@ static void run_once(void)
     give(read_tsc());
     disarm();
     give_ending(ending);
-}
-
-static void read_fields(void)
-{
-    uint64_t n = take();
-    while (n--)
-        give(vmread(take()));
 }
 
 /* An interrupt from this processor to itself; it waits, since interrupts are masked here. */
@@ -405,12 +391,9 @@ static int carry_out(void)
     case BASE: set_base(); break;
     case CASE: try_case(); break;
     case POKE: poke(); break;
-    case PEEK: peek(); break;
     case REGISTER: n = take(); registers[n % 16] = take(); break;
     case REGISTERS: for (n = 0; n < 16; n++) give(registers[n]); break;
     case RUN: run_once(); break;
-    case READ_FIELDS: read_fields(); break;
-    case WRITE_MSR: n = take(); give((uint64_t)try_wrmsr(n, take())); break;
     case INTERRUPT: interrupt(); break;
     case WRITE_FIELD: n = take(); vmwrite(n, take()); break;
     case TRY_FIELD: n = take(); give((uint64_t)vmwrite(n, take())); break;

@@ -23,18 +23,15 @@ class Order(IntEnum):
     BASE = 8
     CASE = 9
     POKE = 10
-    PEEK = 11
-    REGISTER = 12
-    REGISTERS = 13
-    RUN = 14
-    READ_FIELDS = 15
-    WRITE_MSR = 16
-    INTERRUPT = 17
-    FLUSH = 18
-    PAGE = 19
-    WRITE_FIELD = 20
-    RESET = 21
-    TRY_FIELD = 22
+    REGISTER = 11
+    REGISTERS = 12
+    RUN = 13
+    INTERRUPT = 14
+    FLUSH = 15
+    PAGE = 16
+    WRITE_FIELD = 17
+    RESET = 18
+    TRY_FIELD = 19
 
 
 FLUSHED = 64
@@ -158,9 +155,6 @@ class Orders:
     def poke(self, address: int, content: bytes) -> None:
         self._add(Order.POKE, address, len(content), *content)
 
-    def peek(self, addresses: Sequence[int]) -> None:
-        self._add(Order.PEEK, len(addresses), *addresses, replies=len(addresses))
-
     def register(self, number: int, value: int) -> None:
         self._add(Order.REGISTER, number, value)
 
@@ -172,18 +166,12 @@ class Orders:
         """Run a code once: the time-stamp counter before and after, and an `Ending`."""
         self._add(Order.RUN, code, wake, replies=5 + self._reported)
 
-    def read_fields(self, encodings: Sequence[int]) -> None:
-        self._add(Order.READ_FIELDS, len(encodings), *encodings, replies=len(encodings))
-
     def write_field(self, encoding: int, value: int) -> None:
         self._add(Order.WRITE_FIELD, encoding, value)
 
     def try_field(self, encoding: int, value: int) -> None:
         """VMWRITE: whether it failed."""
         self._add(Order.TRY_FIELD, encoding, value, replies=1)
-
-    def write_msr(self, index: int, value: int) -> None:
-        self._add(Order.WRITE_MSR, index, value, replies=1)
 
     def flush(self, every: int) -> None:
         """Write replies to the disk after so many orders, in case that the emulator does not come back from one."""
