@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +12,10 @@ from tests.bochs import dialect
 from tests.bochs.compare import Trial, run
 from tests.bochs.subjects import Subject
 from tests.bochs.trials import subjects
+from vmcsc.bochs import orders as orders_module
 from vmcsc.bochs.emulator import MAX_ORDERS, boot
 from vmcsc.bochs.entries import Base, Case, run_cases
-from vmcsc.bochs.orders import Orders
+from vmcsc.bochs.orders import Order, Orders
 from vmcsc.bochs.processor import read_model
 from vmcsc.bochs.tools import Tools
 from vmcsc.errors import VmcscError
@@ -92,3 +95,12 @@ def test_a_boot_is_bounded_in_time(tools: Tools) -> None:
     booted = boot(tools, MODEL, orders.content(), orders.replies, 2)
     assert not booted.ended
     assert booted.words == ()
+
+
+def test_orders_have_the_same_numbers_in_c_and_in_python() -> None:
+    source = (Path(orders_module.__file__).parent / "harness.c").read_text()
+    (names,) = re.findall(r"enum order \{(.*?)\};", source, re.DOTALL)
+    assert [name.strip() for name in names.split(",")] == [order.name for order in Order]
+    assert [order.value for order in Order] == list(range(len(Order)))
+    (endings,) = re.findall(r"enum ending \{(.*?)\};", source)
+    assert [getattr(orders_module, name.strip()) for name in endings.split(",")] == [0, 1, 2]
