@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.operation import Transfer, machine_files
-from vmcsc.architecture.reader import read_document
-from vmcsc.diagnostic import Diagnostics
+from vmcsc.architecture.operation import Transfer, last_of_kind
 from vmcsc.records import dataclass
 
 
@@ -43,16 +41,11 @@ class Completion:
 @lru_cache(maxsize=8)
 def completion_of(database: Database) -> Completion:
     """The completion that the specs state. Raises `ValueError` where no file does."""
-    for path in reversed(machine_files(database)):
-        document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
-        if document is not None and document.kind == "completion":
-            raw = document.value
-            fields = tuple(
-                CompletedField(one["field"], str(one["value"]), one.get("when"), one.get("page"))
-                for one in raw["fields"]
-            )
-            start = tuple(Transfer(one["register"], False, str(one["value"]), None) for one in raw["start"])
-            tables = {name: (one["levels"], one["table"], one["leaf"]) for name, one in raw["tables"].items()}
-            states = raw["states"]
-            return Completion(raw["cpu"], states["guest"], states["host"], fields, start, str(raw["revision"]), tables)
-    raise ValueError("the specs do not say what a scenario takes where its policy leaves something open")
+    raw = last_of_kind(database, "completion")
+    fields = tuple(
+        CompletedField(one["field"], str(one["value"]), one.get("when"), one.get("page")) for one in raw["fields"]
+    )
+    start = tuple(Transfer(one["register"], False, str(one["value"]), None) for one in raw["start"])
+    tables = {name: (one["levels"], one["table"], one["leaf"]) for name, one in raw["tables"].items()}
+    states = raw["states"]
+    return Completion(raw["cpu"], states["guest"], states["host"], fields, start, str(raw["revision"]), tables)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.operation import machine_files
-from vmcsc.architecture.reader import read_document
-from vmcsc.diagnostic import Diagnostics
+from vmcsc.architecture.operation import last_of_kind
 from vmcsc.records import dataclass
 
 
@@ -52,29 +50,25 @@ class Emulator:
 @lru_cache(maxsize=8)
 def emulator_of(database: Database) -> Emulator:
     """What the specs state of the emulator. Raises `ValueError` where no file does."""
-    for path in reversed(machine_files(database)):
-        document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
-        if document is not None and document.kind == "emulator":
-            raw = document.value
-            return Emulator(
-                models=tuple(raw["models"]),
-                usual=raw["usual"],
-                revision=raw["revision"],
-                fixed=tuple(raw["fixed"]),
-                state=raw["state"],
-                host=dict(raw["host"]),
-                needed=frozenset(raw["needed"]),
-                error=raw["error"],
-                report=dict(raw["report"]),
-                marker=raw["marker"],
-                woken=raw["woken"],
-                activity=raw["activity"],
-                registers=dict(raw["registers"]),
-                runs=raw["runs"],
-                clock=frozenset(raw["clock"]),
-                scaled=raw["scaled"],
-                unforeseen=frozenset(raw["unforeseen"]),
-                events=frozenset(raw["events"]),
-                opens=frozenset(raw["opens"]),
-            )
-    raise ValueError("the specs do not say what runs on an emulator")
+    raw = last_of_kind(database, "emulator")
+    return Emulator(
+        models=tuple(raw["models"]),
+        usual=raw["usual"],
+        revision=raw["revision"],
+        fixed=tuple(raw["fixed"]),
+        state=raw["state"],
+        host=dict(raw["host"]),
+        needed=frozenset(raw["needed"]),
+        error=raw["error"],
+        report=dict(raw["report"]),
+        marker=raw["marker"],
+        woken=raw["woken"],
+        activity=raw["activity"],
+        registers=dict(raw["registers"]),
+        runs=raw["runs"],
+        clock=frozenset(raw["clock"]),
+        scaled=raw["scaled"],
+        unforeseen=frozenset(raw["unforeseen"]),
+        events=frozenset(raw["events"]),
+        opens=frozenset(raw["opens"]),
+    )

@@ -174,6 +174,18 @@ def machine_files(database: Database) -> list[Path]:
     return [path for folder in database.folders for path in sorted((folder / FOLDER).rglob("*.yaml"))]
 
 
+def last_of_kind(database: Database, kind: str) -> Any:
+    """The value of the file of this kind; that of a further folder takes the place of one before.
+
+    Raises `ValueError` where there is none.
+    """
+    for path in reversed(machine_files(database)):
+        document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
+        if document is not None and document.kind == kind:
+            return document.value
+    raise ValueError(f"no file of the specs is of the kind `{kind}`")
+
+
 def _documents(database: Database, diagnostics: Diagnostics, validate: bool) -> list[SpecDocument]:
     """The files, or what an earlier run kept of them."""
     folders = [folder / FOLDER for folder in database.folders]
