@@ -35,7 +35,7 @@ def rows(rounds: int) -> list[Row]:
     policy = compile("minimal", model.cpu, database).policy
     assert policy is not None
     start = prepare({}, {}, {}, policy, database, model.cpu, PAGES)
-    host = {name: model.host[which] for name, which in emulator.host.items()}
+    host = {name: model.host[which] for name, which in emulator.hosts[64].fields.items()}
     fields = {**start.fields, **host}
     base = Base(fields, {fields["guest_rip"]: int.from_bytes(VMCALL, "little")}, start.pages)
     cases = [_case(base, number) for number in range(CASES)]

@@ -19,6 +19,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression import value
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value
+from vmcsc.policy.states import State as StateSpec
 from vmcsc.policy.states import known_states, read_state
 from vmcsc.scenario.test import prepare
 
@@ -29,7 +30,9 @@ PAGES = 0x200000
 RAM = 0x20000
 """The harness clears memory up to here after a guest ran; what is above it, and not given, is not known to be 0."""
 
-PROCESSOR = {"vmx_operation": 1, "vmx_root": 1, "protected_mode": 1, "ia_32e_mode": 1, "wrmsr_accepts_others": None}
+IA_32E_GUEST_OF_32_BITS = "VMX4024"
+
+PROCESSOR = {"vmx_operation": 1, "vmx_root": 1, "protected_mode": 1, "wrmsr_accepts_others": None}
 
 
 class LowMemory(Memory):
@@ -44,13 +47,14 @@ class LowMemory(Memory):
 
 @dataclass(frozen=True)
 class Subject:
-    """A state that enters on a model: a value for every field, words and pages of memory."""
+    """A state that enters on a model, from a host of that width: all fields, words and pages of memory."""
 
     name: str
     model: Model
     fields: Mapping[str, int]
     memory: Mapping[int, int] = field(default_factory=dict)
     pages: Mapping[int, bytes] = field(default_factory=dict)
+    host_bits: int = 64
 
     def state(self, database: Database, fields: Mapping[str, int], memory: Mapping[int, int]) -> State:
         """The state with other values of some fields, and other words of memory, as the rules see it."""
@@ -58,7 +62,9 @@ class Subject:
         known.update((name, value.known(database.fields[name].width, bits)) for name, bits in fields.items())
         words = {**self.memory, **memory}
         pieces = {**self.pages, **{address: word.to_bytes(8, "little") for address, word in words.items()}}
-        return State(database, known, self.model.cpu, LowMemory(pieces), processor_state(database, self.model))
+        return State(
+            database, known, self.model.cpu, LowMemory(pieces), processor_state(database, self.model, self.host_bits)
+        )
 
 
 @lru_cache(maxsize=64)
@@ -67,22 +73,22 @@ def _known(database: Database, fields: tuple[tuple[str, int], ...]) -> Mapping[s
     return {name: value.known(f.width, values.get(name, 0)) for name, f in database.fields.items()}
 
 
-def processor_state(database: Database, model: Model) -> dict[str, Value]:
+def processor_state(database: Database, model: Model, host_bits: int = 64) -> dict[str, Value]:
     """The processor when the harness executes VMLAUNCH."""
     known: dict[str, int | None] = dict.fromkeys(database.state, 0)
-    known |= PROCESSOR
+    known |= PROCESSOR | {"ia_32e_mode": int(host_bits == 64)}
     known |= {"current_vmcs": model.host["vmcs"], "vmxon_pointer": model.host["vmcs"] - 0x1000}
     return {name: value.known(database.state[name].width, n) for name, n in known.items() if n is not None}
 
 
-def host_fields(database: Database, model: Model) -> dict[str, int]:
+def host_fields(database: Database, model: Model, host_bits: int = 64) -> dict[str, int]:
     """The host state that the harness is."""
-    emulator = emulator_of(database)
-    state = read_state(emulator.state, database, Diagnostics())
+    host = emulator_of(database).hosts[host_bits]
+    state = read_state(host.state, database, Diagnostics())
     assert state is not None
     read = Capabilities(database, model.cpu).read
     values = {name: evaluate(node, read).bits for name, node in state.values.items() if name in model.fields}
-    return values | {name: model.host[which] for name, which in emulator.host.items()}
+    return values | {name: model.host[which] for name, which in host.fields.items()}
 
 
 # --- the contexts of the rule tables ---
@@ -92,12 +98,11 @@ def from_tables(database: Database, model: Model) -> Iterator[tuple[str, Subject
     """Each context of the tables as the model can have it, or why it cannot."""
     for name in BASES:
         keys = base(name)
-        if keys.get("processor.ia_32e_mode") == 0 or not keys.get("vm_exit_controls", 0) >> 9 & 1:
-            yield name, "the harness is a 64-bit host"
-        elif keys.get("processor.smm"):
+        bits = 64 if keys["processor.ia_32e_mode"] else 32
+        if keys.get("processor.smm"):
             yield name, "Bochs has no VMX in SMM"
         else:
-            yield name, Subject(name, model, adapted(database, model, keys), words(keys, model))
+            yield name, Subject(name, model, adapted(database, model, keys, bits), words(keys, model), host_bits=bits)
 
 
 def words(keys: Mapping[Key, int], model: Model) -> dict[int, int]:
@@ -107,7 +112,7 @@ def words(keys: Mapping[Key, int], model: Model) -> dict[int, int]:
     return {key: bits ^ REVISION ^ own if bits & 0x7FFFFFFF == REVISION else bits for key, bits in found.items()}
 
 
-def adapted(database: Database, model: Model, keys: Mapping[Key, int]) -> dict[str, int]:
+def adapted(database: Database, model: Model, keys: Mapping[Key, int], host_bits: int) -> dict[str, int]:
     """The fields of a context, with controls as the model allows them and the harness as its host."""
     fields = {key: bits for key, bits in keys.items() if isinstance(key, str) and key in database.fields}
     capabilities = Capabilities(database, model.cpu)
@@ -120,34 +125,38 @@ def adapted(database: Database, model: Model, keys: Mapping[Key, int]) -> dict[s
     fields["guest_cr0"] = fields["guest_cr0"] | cr0_1 & ~(0x80000001 if unrestricted else 0)
     fields["guest_cr4"] = (fields["guest_cr4"] | cr4_1) & cr4_may
     assert cr0_may
-    return fields | host_fields(database, model)
+    return fields | host_fields(database, model, host_bits)
 
 
 # --- the shipped states ---
 
 
 def shipped(database: Database, model: Model) -> Iterator[tuple[str, Subject | str]]:
-    """Each shipped guest state completed so that it runs, or why the model cannot have it."""
+    """Each shipped guest state completed so that it runs, on each host, or why the model cannot have it."""
     for name in known_states(database):
         state = read_state(name, database, Diagnostics())
         assert state is not None
-        if state.area != "guest_state":
-            continue
-        lacking = [need for need in state.needs if not evaluate(need, Capabilities(database, model.cpu).read).is_true]
-        if lacking:
-            yield name, "the model lacks what the state needs"
-            continue
-        text = f"policy p {{ vm_exit {{ require host_address_space_size }} state guest {name} {{ }} }}"
-        result = compile(text, model.cpu, database)
-        vmcs = result.vmcs
-        assert vmcs is not None, [d.message for d in result.diagnostics]
-        done = prepare({}, {}, {}, vmcs.policy, database, model.cpu, PAGES)
-        fields = {**done.fields, **host_fields(database, model)}
-        if (
-            fields["guest_cs_limit"] < fields["guest_rip"]
-        ):  # segments of 64 KiB; after reset CS is where the firmware is
-            fields |= {"guest_rip": 0x1000, "guest_rsp": 0x2000}
-        if fields["guest_cs_base"] > RAM:
-            fields |= {"guest_cs_selector": 0, "guest_cs_base": 0}
-        at = fields["guest_rip"] + fields["guest_cs_base"]
-        yield name, Subject(f"state {name}", model, fields, {at: int.from_bytes(VMCALL, "little")}, done.pages)
+        if state.area == "guest_state":
+            for bits in emulator_of(database).hosts:
+                yield name, _shipped(state, bits, database, model)
+
+
+def _shipped(state: StateSpec, host_bits: int, database: Database, model: Model) -> Subject | str:
+    if any(not evaluate(need, Capabilities(database, model.cpu).read).is_true for need in state.needs):
+        return "the model lacks what the state needs"
+    host = {64: "require", 32: "forbid"}[host_bits]
+    text = f"policy p {{ vm_exit {{ {host} host_address_space_size }} state guest {state.name} {{ }} }}"
+    result = compile(text, model.cpu, database)
+    if IA_32E_GUEST_OF_32_BITS in {diagnostic.code for diagnostic in result.diagnostics}:
+        return "a 32-bit host has no IA-32e mode guest"
+    assert result.vmcs is not None, [d.message for d in result.diagnostics]
+    done = prepare({}, {}, {}, result.vmcs.policy, database, model.cpu, PAGES)
+    fields = {**done.fields, **host_fields(database, model, host_bits)}
+    if fields["guest_cs_limit"] < fields["guest_rip"]:  # segments of 64 KiB; after reset CS is where the firmware is
+        fields |= {"guest_rip": 0x1000, "guest_rsp": 0x2000}
+    if fields["guest_cs_base"] > RAM:
+        fields |= {"guest_cs_selector": 0, "guest_cs_base": 0}
+    at = fields["guest_rip"] + fields["guest_cs_base"]
+    words = {at: int.from_bytes(VMCALL, "little")}
+    on = "" if host_bits == 64 else f" on a {host_bits}-bit host"
+    return Subject(f"state {state.name}{on}", model, fields, words, done.pages, host_bits)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-from tests.bochs.compare import Trial, is_free
+from tests.bochs.compare import UNUSED_MSR, Trial, is_free
 from tests.bochs.subjects import Subject, from_tables, shipped, words
 from tests.check.all_rows import ROWS
 from tests.check.changes import Change, Key
@@ -15,6 +15,9 @@ from vmcsc.architecture.database import Database
 from vmcsc.bochs.processor import Model
 from vmcsc.check.evaluate import rules_of
 from vmcsc.expression.nodes import FieldBits
+
+AREAS = (0xD010, 0x105550)
+"""Where areas of MSRs may lie; between them they have many bits."""
 
 
 def subjects(database: Database, model: Model, skipped: Counter[str]) -> dict[str, Subject]:
@@ -68,8 +71,12 @@ def _changed(database: Database, subject: Subject, change: Change, origin: str) 
 
 
 def further(subject: Subject) -> Iterator[Trial]:
-    """States that depend on where the harness lies."""
+    """States that depend on where the harness lies, or need memory: areas of MSRs with one that is not used."""
     yield Trial(subject, {"vmcs_link_pointer": subject.model.host["vmcs"]}, {}, "the link pointer is the current VMCS")
+    for area in ("vm_exit_msr_store", "vm_exit_msr_load", "vm_entry_msr_load"):
+        for address in AREAS:
+            fields = {f"{area}_address": address, f"{area}_count": 1}
+            yield Trial(subject, fields, {address: UNUSED_MSR, address + 8: 0}, f"{area} at {address:#x}")
 
 
 def single_bits(database: Database, subject: Subject) -> Iterator[Trial]:

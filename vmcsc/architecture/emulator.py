@@ -11,13 +11,22 @@ from vmcsc.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A host that the harness can be. `state` is its host state, `fields` says which of the harness's values a field of
+    it holds, `needed` are the fields that bring an exit back to it."""
+
+    state: str
+    fields: Mapping[str, str]
+    needed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Emulator:
     """Names of the specs, by what they are for.
 
     `models` are the CPU models that have VMX, `usual` is one of them. `revision` and `fixed` are MSRs: that of the
-    revision identifier, and those of the bits of CR0 and CR4 that are fixed. `state` is the host state that the harness
-    is, `host` says which of its values a field holds, `needed` are the fields that bring an exit back to it. `error`
-    and `report` are fields that tell how an entry ended.
+    revision identifier, and those of the bits of CR0 and CR4 that are fixed. `hosts` are what the harness can be,
+    by their width in bits. `error` and `report` are fields that tell how an entry ended.
 
     Of scenarios: `marker` and `woken` are exit reasons, that of the instruction behind each of the guest's, and that of
     a guest that does nothing. `activity` is the field of its activity state, `registers` are registers and the guest's
@@ -30,9 +39,7 @@ class Emulator:
     usual: str
     revision: str
     fixed: tuple[str, ...]
-    state: str
-    host: Mapping[str, str]
-    needed: frozenset[str]
+    hosts: Mapping[int, Host]
     error: str
     report: Mapping[str, str]
     marker: str
@@ -56,9 +63,9 @@ def emulator_of(database: Database) -> Emulator:
         usual=raw["usual"],
         revision=raw["revision"],
         fixed=tuple(raw["fixed"]),
-        state=raw["state"],
-        host=dict(raw["host"]),
-        needed=frozenset(raw["needed"]),
+        hosts={
+            host["bits"]: Host(host["state"], dict(host["fields"]), frozenset(host["needed"])) for host in raw["hosts"]
+        },
         error=raw["error"],
         report=dict(raw["report"]),
         marker=raw["marker"],

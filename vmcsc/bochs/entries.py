@@ -10,8 +10,8 @@ from vmcsc.architecture.emulator import emulator_of
 from vmcsc.architecture.operation import operation_of
 from vmcsc.assembly.encode import encode
 from vmcsc.bochs.emulator import MAX_ORDERS, boot
-from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, INIT, NMI, Ending, Orders, Replies
-from vmcsc.bochs.processor import HOST_WORDS, Model, vmx_on
+from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, HOST_WORDS, INIT, NMI, Ending, Orders, Replies
+from vmcsc.bochs.processor import Model, vmx_on
 from vmcsc.bochs.tools import Tools
 from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass, field
@@ -31,6 +31,7 @@ _BATCH_SIZE = MAX_ORDERS // 2
 @dataclass(frozen=True, eq=False)
 class Base:
     """What cases differ from: fields by name (those that the model lacks are left out), and 8-byte words of memory.
+    `host_bits` says whether they are entered from a 64-bit or from a 32-bit host.
 
     Memory is as before after each case: what is given here, and 0 elsewhere in the first 128 KiB. `pages` have 4 KiB.
     """
@@ -38,6 +39,7 @@ class Base:
     fields: Mapping[str, int]
     memory: Mapping[int, int] = field(default_factory=dict)
     pages: Mapping[int, bytes] = field(default_factory=dict)
+    host_bits: int = 64
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Case:
     """Fields and memory that are different from those of the base; `code` is what enters, VMLAUNCH unless given.
 
     `blocks`: the guest blocks NMIs, so it is woken by INIT if it does not come back by itself. Of such guests and all
-    behind them it is only told that they ran, so they come last.
+    behind them it is only told that they ran, so they come last. A 32-bit host cannot have such guests.
     """
 
     fields: Mapping[str, int]
@@ -146,6 +148,7 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
     if any(len(words) > MAX_WORDS for words in (base.memory, *(case.memory for case in cases))):
         raise VmcscError(f"a base and a case have at most {MAX_WORDS} words of memory each")
     orders.reset(leave=False)
+    orders.host(base.host_bits)
     orders.report(encodings[emulator.error], [encodings[name] for name in emulator.report.values()])
     for code, number in codes.items():
         orders.code(number, code)

@@ -20,14 +20,15 @@
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
 
 enum order { END, READ_MSRS, READ_CPUID, PROBE_MSRS, VMX_ON, PROBE_FIELDS, REPORT, CODE, BASE, CASE, POKE, REGISTER,
-             REGISTERS, RUN, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD };
+             REGISTERS, RUN, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD, HOST };
 enum ending { COMPLETED, FAULTED, EXITED };
 
 extern uint64_t registers[16], flags, host_cr0, host_cr4;
 extern const uint8_t *code;
-extern char recover[];
+extern char recover[], vm_exit32[];
 
 int run(void);
+int run32(void);
 int main(void);
 void fault(struct frame *frame);
 
@@ -38,11 +39,13 @@ static int recovering;
 static uint64_t fault_vector, fault_code;
 static uint8_t codes[MAX_CODES][CODE_SIZE], region[8192] __attribute__((aligned(4096)));
 static uint64_t tables[6][512] __attribute__((aligned(4096)));
+uint64_t tables32[4] __attribute__((aligned(32))); /* the same memory for a 32-bit host with PAE */
 static uint64_t error_field, reported, report[MAX_FIELDS]; /* the exit reason first, the guest's RIP last */
 static uint64_t fields, base[MAX_FIELDS][2], pieces, memory[MAX_PIECES][2];
 static uint64_t copies, copied[MAX_PAGES]; /* where the pages lie whose contents are kept */
 static uint64_t touched, touched_pages[MAX_TOUCHED]; /* pages above the low memory that orders wrote to */
-static uint64_t vmcs;
+static int narrow; /* cases run in a 32-bit host */
+uint64_t vmcs, vmxon_pointer;
 
 static uint64_t read_tsc(void)
 {
@@ -82,6 +85,16 @@ static int run_code(const uint8_t *what)
     recovering = 1;
     ending = run();
     recovering = 0;
+    return ending;
+}
+
+static int run_narrow(const uint8_t *what)
+{
+    int ending;
+    code = what;
+    ending = run32();
+    vmxon(&vmxon_pointer);
+    vmptrld(&vmcs);
     return ending;
 }
 
@@ -153,8 +166,10 @@ static void map_memory(void)
 {
     uint64_t n;
     tables[0][0] = (uint64_t)tables[1] | 3;
-    for (n = 0; n < 4; n++)
+    for (n = 0; n < 4; n++) {
         tables[1][n] = (uint64_t)tables[2 + n] | 3;
+        tables32[n] = (uint64_t)tables[2 + n] | 1;
+    }
     for (n = 0; n < 4 * 512; n++)
         tables[2 + n / 512][n % 512] = n << 21 | 0x83;
     write_cr3((uint64_t)tables[0]);
@@ -162,9 +177,10 @@ static void map_memory(void)
 
 static void vmx_on(void)
 {
-    uint64_t revision = read_msr((uint32_t)take()), vmxon_pointer = (uint64_t)region;
+    uint64_t revision = read_msr((uint32_t)take());
     uint64_t cr0_0 = read_msr((uint32_t)take()), cr0_1 = read_msr((uint32_t)take());
     uint64_t cr4_0 = read_msr((uint32_t)take()), cr4_1 = read_msr((uint32_t)take());
+    vmxon_pointer = (uint64_t)region;
     vmcs = (uint64_t)region + 4096;
     host_cr0 = (read_cr0() | cr0_0) & cr0_1;
     host_cr4 = (read_cr4() | cr4_0) & cr4_1;
@@ -180,6 +196,8 @@ static void vmx_on(void)
     give((uint64_t)vm_exit);
     give((uint64_t)stack_top);
     give((uint64_t)tables[0]);
+    give((uint64_t)vm_exit32);
+    give((uint64_t)tables32);
     give((uint64_t)tss);
     give(gdt_pointer.base);
     give(gdt_pointer.limit);
@@ -319,7 +337,7 @@ static void try_case(void)
     rip = vmread(report[reported - 1]);
     set_watchdog((uint32_t)mode);
     arm();
-    ending = run_code(codes[which % MAX_CODES]);
+    ending = (narrow ? run_narrow : run_code)(codes[which % MAX_CODES]);
     disarm();
     give_ending(ending);
     for (n = written; n--;)
@@ -399,6 +417,7 @@ static int carry_out(void)
     case TRY_FIELD: n = take(); give((uint64_t)vmwrite(n, take())); break;
     case RESET: reset(); break;
     case PAGE: keep_page(); break;
+    case HOST: narrow = take() == 32; break;
     case FLUSH: interval = (uint32_t)take(); break;
     default: return 0;
     }

@@ -53,8 +53,9 @@ def build(tools: Tools) -> Harness:
         work = Path(folder)
         _call(tools.nasm, "-f", "elf64", boot / "start.asm", "-o", work / "start.o")
         _call(tools.nasm, "-f", "elf64", here / "harness.asm", "-o", work / "run.o")
+        _call(tools.nasm, "-f", "elf64", here / "host32.asm", "-o", work / "run32.o")
         _call(tools.gcc, *_FLAGS, "-I", boot, "-c", here / "harness.c", "-o", work / "harness.o")
-        objects = [work / "start.o", work / "run.o", work / "harness.o"]
+        objects = [work / "start.o", work / "run.o", work / "run32.o", work / "harness.o"]
         _call(tools.ld, "-nostdlib", "-z", "noexecstack", "-T", boot / "kernel.ld", *objects, "-o", work / "kernel.elf")
         _call(tools.objcopy, "-O", "binary", work / "kernel.elf", work / "kernel.bin")
         kernel = (work / "kernel.bin").read_bytes()

@@ -32,7 +32,13 @@ class Order(IntEnum):
     WRITE_FIELD = 17
     RESET = 18
     TRY_FIELD = 19
+    HOST = 20
 
+
+HOST = ("cr0", "cr4", "exit", "stack", "tables", "exit32", "tables32", "tss", "gdt", "gdt_limit", "idt", "vmcs")
+"""Where things lie in the harness, as it tells when it becomes a hypervisor, behind whether that failed."""
+
+HOST_WORDS = 1 + len(HOST)
 
 FLUSHED = 64
 """After so many orders replies are on the disk, unless it is said otherwise."""
@@ -102,11 +108,11 @@ class Orders:
         self._add(Order.PROBE_MSRS, len(indexes), *indexes, replies=len(indexes))
 
     def vmx_on(self, revision: int, fixed: Sequence[int], *, in_operation: bool = True) -> None:
-        """CR0 and CR4 as VMX wants them, and if asked VMXON, VMCLEAR, VMPTRLD: the words of `Host`.
+        """CR0 and CR4 as VMX wants them, and if asked VMXON, VMCLEAR, VMPTRLD: whether that failed, and `HOST`.
 
         `revision` and `fixed` are MSRs: that of the revision identifier, and those of fixed bits of CR0 and CR4.
         """
-        self._add(Order.VMX_ON, revision, *fixed, int(in_operation), replies=11)
+        self._add(Order.VMX_ON, revision, *fixed, int(in_operation), replies=HOST_WORDS)
 
     def probe_fields(self, encodings: Sequence[int]) -> None:
         """For each field whether there is one; all are 0 afterwards."""
@@ -131,6 +137,10 @@ class Orders:
         written = [word for pair in fields for word in pair]
         pieces = [word for pair in memory.items() for word in pair]
         self._add(Order.BASE, len(written) // 2, *written, len(memory), *pieces)
+
+    def host(self, bits: int) -> None:
+        """From now on cases enter from a host of 64 bits, as at the start, or of 32."""
+        self._add(Order.HOST, bits)
 
     def page(self, address: int, content: bytes) -> None:
         """4 KiB of memory, which is as before after each case in which a guest ran."""

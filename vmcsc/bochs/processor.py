@@ -9,7 +9,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.architecture.model import Fact
 from vmcsc.bochs.emulator import boot
-from vmcsc.bochs.orders import Orders, Replies
+from vmcsc.bochs.orders import HOST, HOST_WORDS, Orders, Replies
 from vmcsc.bochs.tools import Tools
 from vmcsc.capabilities.cpu import Cpu
 from vmcsc.errors import VmcscError
@@ -18,10 +18,6 @@ from vmcsc.records import dataclass
 
 SECONDS = 30
 """Time for a boot that only asks."""
-
-_HOST = ("cr0", "cr4", "exit", "stack", "tables", "tss", "gdt", "gdt_limit", "idt", "vmcs")
-HOST_WORDS = 1 + len(_HOST)
-"""What comes back when the harness becomes a hypervisor: whether that failed, and where it is."""
 
 _REGISTERS = ("eax", "ebx", "ecx", "edx")
 _ORIGIN = "Bochs itself"
@@ -76,7 +72,7 @@ def read_model(name: str, database: Database, tools: Tools) -> Model:
     fields = frozenset(field for field, one in zip(encodings, there, strict=True) if one)
     origins = dict.fromkeys([*values, *facts], _ORIGIN)
     cpu = Cpu(f"bochs_{name}", f"{name} of Bochs", values, facts, origins)
-    return Model(name, cpu, fields, dict(zip(_HOST, host, strict=True)))
+    return Model(name, cpu, fields, dict(zip(HOST, host, strict=True)))
 
 
 def _leaves(database: Database) -> list[tuple[int, int]]:

@@ -8,8 +8,8 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.emulator import boot
 from vmcsc.bochs.judge import Step, judge
-from vmcsc.bochs.orders import Orders, Replies
-from vmcsc.bochs.processor import HOST_WORDS, Model
+from vmcsc.bochs.orders import HOST_WORDS, Orders, Replies
+from vmcsc.bochs.processor import Model
 from vmcsc.bochs.script import MEMORY, Script
 from vmcsc.bochs.tools import Tools
 from vmcsc.diagnostic import Diagnostics

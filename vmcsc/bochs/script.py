@@ -98,6 +98,7 @@ class Script(Watcher):
     def begins(self, machine: Machine) -> None:
         self._machine = machine
         self._emulator = emulator_of(machine.database)
+        self._host = self._emulator.hosts[64].fields
         database = machine.database
         self.orders.reset(leave=True)
         vmx_on(self.orders, database, in_operation=False)
@@ -199,11 +200,11 @@ class Script(Watcher):
     def _substituted(self, instruction: Instruction) -> Mapping[str, int]:
         """The value of a field that says where the host is, which the harness knows better."""
         name = self._field(instruction)
-        if instruction.entry.mnemonic != "vmwrite" or name is None or name not in self._emulator.host:
+        if instruction.entry.mnemonic != "vmwrite" or name is None or name not in self._host:
             return {}
         if not self._by_host(instruction) or self._before["r15"] != self._fields.get(name):
             raise Unsupported(f"the scenario writes the host's {name}")
-        return {"r15": self._model.host[self._emulator.host[name]]}
+        return {"r15": self._model.host[self._host[name]]}
 
     def _field(self, instruction: Instruction) -> str | None:
         """The field that VMWRITE or VMREAD is about: its encoding is in the first or in the second operand."""
@@ -218,7 +219,7 @@ class Script(Watcher):
         """Whether registers hold what is otherwise there: where the host is, or what the last exit was."""
         name = self._field(instruction)
         read_only = name is not None and self._machine.database.fields[name].type == "read_only_data"
-        return isinstance(outcome, Fault) or name in self._emulator.host or read_only
+        return isinstance(outcome, Fault) or name in self._host or read_only
 
     def _vector(self, outcome: Outcome | None) -> int | None:
         return self._machine.database.exceptions[outcome.name].vector if isinstance(outcome, Fault) else None

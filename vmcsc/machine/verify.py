@@ -49,7 +49,8 @@ def _mistakes(operation: Operation, database: Database) -> Iterator[str]:
 
 def _unknown(emulator: Emulator, database: Database) -> Iterator[str]:
     """Names in what the emulator is told that are none of the specs."""
-    fields = (*emulator.host, *emulator.needed, emulator.error, *emulator.report.values(), emulator.activity)
+    of_hosts = (name for host in emulator.hosts.values() for name in (*host.fields, *host.needed))
+    fields = (*of_hosts, emulator.error, *emulator.report.values(), emulator.activity)
     for names, known in (
         ((*fields, *emulator.registers.values()), database.fields),
         ((emulator.revision, *emulator.fixed), database.msrs),
