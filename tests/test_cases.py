@@ -42,6 +42,7 @@ ELSEWHERE = {
     "VMX8007": "only a listing has such mistakes: tests/bytecode/test_bytecode.py",
     "VMX8008": "only an emulator can differ: tests/cli/test_on_bochs.py",
     "VMX7003": "only `vmcsc emit -o FILE` writes: tests/cli/test_emit.py",
+    **{f"VMX70{number}": "only a kernel tree can have such findings: tests/kvm" for number in range(10, 18)},
 }
 """Codes that no text can cause, and what covers them."""
 

@@ -32,6 +32,7 @@ ROOMS = [
     "scenario",
     "bochs",
     "bytecode",
+    "kvm",
     "ignore",
     "result",
     "loading",

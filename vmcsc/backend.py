@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
 
+from vmcsc.diagnostic import Diagnostic, Severity
 from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass
 from vmcsc.vmcs import Vmcs
@@ -14,7 +15,11 @@ from vmcsc.vmcs import Vmcs
 GROUP = "vmcsc.backends"
 """The entry-point group in which other distributions announce back ends: the name, and a class of this contract."""
 
-_BUILT_IN = {"c-header": "vmcsc.backends.c_header:CHeader", "bytecode": "vmcsc.backends.bytecode:Bytecode"}
+_BUILT_IN = {
+    "c-header": "vmcsc.backends.c_header:CHeader",
+    "bytecode": "vmcsc.backends.bytecode:Bytecode",
+    "kvm-patch": "vmcsc.backends.kvm_patch:KvmPatch",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,10 @@ class Backend(Protocol):
     """What a back end is. It returns artifacts and never writes.
 
     `options` is a frozen dataclass with defaults: command-line flags and API keywords are made from its fields, with
-    `metadata["help"]` as their description.
+    `metadata["help"]` as their description and `metadata["metavar"]` as the name of their value.
+
+    A back end may have a method `findings` with the parameters of `emit`: what there is to say of the policy as far as
+    this back end goes. Where an error is among them, nothing is emitted.
     """
 
     name: ClassVar[str]
@@ -88,4 +96,14 @@ def emit(vmcs: Vmcs | Iterable[Vmcs], backend: str, **options: Any) -> list[Arti
     vmcses = [vmcs] if isinstance(vmcs, Vmcs) else list(vmcs)
     if not vmcses:
         raise VmcscError("there is nothing to emit: the policy did not compile")
-    return chosen.emit(vmcses, chosen.options(**options))
+    settings = chosen.options(**options)
+    errors = [one for one in findings(chosen, vmcses, settings) if one.severity is Severity.ERROR]
+    if errors:
+        raise VmcscError(f"{backend}: {'; '.join(one.message for one in errors[:3])}")
+    return chosen.emit(vmcses, settings)
+
+
+def findings(backend: Backend, vmcses: Sequence[Vmcs], options: Any) -> list[Diagnostic]:
+    """What the back end has to say of the policy; nothing, if it never has."""
+    own = getattr(backend, "findings", None)
+    return [] if own is None else list(own(vmcses, options))

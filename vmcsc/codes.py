@@ -95,6 +95,14 @@ AVOIDED_RAISED = Code("VMX4903", "avoided-raised", _NOTE)
 
 # 7: back ends
 CANNOT_WRITE = Code("VMX7003", "cannot-write", _ERROR)
+KERNEL_TREE = Code("VMX7010", "kernel-tree", _ERROR)
+NOT_BROUGHT_ABOUT = Code("VMX7011", "not-brought-about", _ERROR)
+WOULD_NOT_LOAD = Code("VMX7012", "module-would-not-load", _ERROR)
+NO_EXIT_HANDLER = Code("VMX7013", "no-exit-handler", _WARNING)
+KVM_NEEDS_IT = Code("VMX7014", "kvm-needs-it", _WARNING)
+CHANGED_FOR_VCPU = Code("VMX7015", "changed-for-a-vcpu", _NOTE)
+NOTHING_TO_PATCH = Code("VMX7016", "nothing-to-patch", _NOTE)
+UNNAMED_BIT = Code("VMX7017", "unnamed-bit", _WARNING)
 
 # 8: the machine and scenarios
 SCENARIO_FAILED = Code("VMX8001", "scenario-failed", _ERROR)

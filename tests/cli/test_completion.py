@@ -189,7 +189,7 @@ def test_every_choice_of_every_option_is_offered_in_bash_and_fish(folder: Path) 
 
 def test_words_behind_an_option_that_takes_a_value_are_not_taken_for_operands(folder: Path) -> None:
     needs("bash")
-    assert bash_candidates(folder, "vmcsc", "emit", "--cpu", "c-header", "") == ["c-header", "bytecode"]
+    assert bash_candidates(folder, "vmcsc", "emit", "--cpu", "c-header", "") == ["c-header", "bytecode", "kvm-patch"]
     assert "kvm-classic" in bash_candidates(folder, "vmcsc", "emit", "c-header", "--format", "=", "json", "kvm")
 
 

@@ -193,8 +193,8 @@ def test_the_shipped_back_end_writes_a_header(vmcsc: Any, tmp_path: Path) -> Non
 def test_the_backends_are_listed_with_what_they_make(vmcsc: Any) -> None:
     run = vmcsc("backends")
     assert run.code == 0
-    assert run.out.startswith("name      what it makes\n")
-    assert "listing   a list of what it was given\n" in run.out
+    assert run.out.startswith("name       what it makes\n")
+    assert "listing    a list of what it was given\n" in run.out
     (listed,) = [b for b in json.loads(vmcsc("backends", "--format", "json").out)["backends"] if b["name"] == "listing"]
     assert listed["summary"] == "a list of what it was given"
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import vmcsc.cli
+from tests.kvm.mini import write_tree
 from vmcsc.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,8 @@ def test_the_example_of_a_command_works(
     if command in ("assemble", "disassemble"):
         vmcsc("emit", "bytecode", "kvm_classic", "--cpu", "ice_lake_i7_1065g7", "-o", "kvm_classic.vmxb")
         Path("kvm_classic.txt").write_text(vmcsc("disassemble", "kvm_classic.vmxb").out)
+    if command == "import":
+        write_tree(tmp_path / "linux-6.1")
     run = vmcsc(*example)
     assert run.code == (1 if command == "diff" else 0), run  # its example shows a difference
 

@@ -169,17 +169,17 @@ def read_operation(database: Database, *, validate: bool = False) -> tuple[Opera
 _TRANSFERS = ("entry", "exit_save", "exit_load")
 
 
-def machine_files(database: Database) -> list[Path]:
-    """The files of every spec folder that describe the machine."""
-    return [path for folder in database.folders for path in sorted((folder / FOLDER).rglob("*.yaml"))]
+def machine_files(database: Database, within: str = FOLDER) -> list[Path]:
+    """The files of every spec folder that describe the machine, or lie in another folder of it."""
+    return [path for folder in database.folders for path in sorted((folder / within).rglob("*.yaml"))]
 
 
-def last_of_kind(database: Database, kind: str) -> Any:
+def last_of_kind(database: Database, kind: str, within: str = FOLDER) -> Any:
     """The value of the file of this kind; that of a further folder takes the place of one before.
 
     Raises `ValueError` where there is none.
     """
-    for path in reversed(machine_files(database)):
+    for path in reversed(machine_files(database, within)):
         document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
         if document is not None and document.kind == kind:
             return document.value

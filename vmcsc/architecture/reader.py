@@ -17,7 +17,7 @@ from vmcsc.resources import SCHEMAS
 from vmcsc.source import Source, Span, UnreadableText, read_source
 from vmcsc.yamlnodes import YamlDocument, YamlError, read_yaml
 
-SEPARATE = frozenset({"cpus", "machine", "policies", "states"})
+SEPARATE = frozenset({"cpus", "kernels", "machine", "policies", "states"})
 """Folders of specs that are read when they are needed: by name, or for the machine."""
 
 MAX_FILES = 1000

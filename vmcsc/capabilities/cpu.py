@@ -84,6 +84,10 @@ class Capabilities:
             self._allowed[word.name] = self._read_allowed(word)
         return self._allowed[word.name]
 
+    def allowed_without_true(self, word: ControlWord) -> Allowed:
+        """The allowed settings of `word` as they are to software that does not know the TRUE capability MSRs."""
+        return self._settings(word, self.database.msrs[word.msr])
+
     def _read_allowed(self, word: ControlWord) -> Allowed:
         msr = self.database.msrs[word.msr]
         if word.true_msr is None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "emit": "compile a policy and write what a back end makes of it",
     "test": "run the scenarios of policies on the bundled machine",
     "run": "run scenarios and draw how guest and hypervisor take turns",
+    "import": "write down as a policy what KVM in a kernel tree asks of the processor",
     "disassemble": "print bytecode as a listing",
     "assemble": "make bytecode from a listing",
     "specs": "validate the specs, and folders of specs of your own",
@@ -35,8 +36,11 @@ COMMANDS = {
     "backends": "list what a policy can be turned into",
     "completion": "print a script that completes command lines in a shell",
 }
-"""Each command is the module of its name here, imported only when it is chosen. It has `run(argv)` and, for
-completion, `parser()`; `variants()` too where its options depend on its first operand."""
+"""Each command is the module of its name here, or of `MODULES`, imported only when it is chosen. It has `run(argv)`
+and, for completion, `parser()`; `variants()` too where its options depend on its first operand."""
+
+MODULES = {"import": "import_policy"}
+"""Modules that cannot have the name of their command, which is a word of Python."""
 
 _OPTIONS = ("-h", "--help", "--version")
 
@@ -93,7 +97,7 @@ def _dispatch(argv: list[str]) -> int:
 def _command(name: str) -> _Command:
     from importlib import import_module
 
-    command: Any = import_module(f"vmcsc.cli.{name}")
+    command: Any = import_module(f"vmcsc.cli.{MODULES.get(name, name)}")
     return command  # type: ignore[no-any-return]
 
 

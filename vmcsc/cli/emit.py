@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from vmcsc import codes
-from vmcsc.backend import Artifact, Backend, backends, get
+from vmcsc.backend import Artifact, Backend, backends, findings, get
 from vmcsc.cli.findings import exit_code, print_failure, print_findings
 from vmcsc.cli.output import write_whole
 from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_cpus, add_format, add_specs, add_strictness
@@ -43,8 +43,11 @@ def run(argv: Sequence[str]) -> int:
         diagnostics.extend(result.diagnostics)
         diagnostics.suppressed += result.suppressed
         if result.ok and not exit_code(result.diagnostics, strict=arguments.strict):
-            artifacts = backend.emit(list(result.by_cpu.values()), _options(backend, arguments))
-            _write(artifacts, arguments.output, diagnostics)
+            vmcses, options = list(result.by_cpu.values()), _options(backend, arguments)
+            about = findings(backend, vmcses, options)
+            diagnostics.extend(about)
+            if not exit_code(about, strict=arguments.strict):
+                _write(backend.emit(vmcses, options), arguments.output, diagnostics)
     found = diagnostics.found
     print_findings(
         found,
@@ -59,6 +62,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _write(artifacts: Sequence[Artifact], output: str | None, diagnostics: Diagnostics) -> None:
     """Write to the file or folder `output` or to standard output; what prevents it is a finding."""
+    if not artifacts:  # the back end has said why
+        return
     if output is not None and (output.endswith(os.sep) or (len(artifacts) != 1 and Path(output).is_dir())):
         _into_folder(artifacts, Path(output), diagnostics)
         return
@@ -186,7 +191,7 @@ def _add_option(group: Any, field: dataclasses.Field[Any], type_: Any) -> None:
         type=(lambda text: int(text, 0)) if of is int else str,
         default=argparse.SUPPRESS,
         choices=field.metadata.get("choices"),
-        metavar="NUMBER" if of is int else "VALUE",
+        metavar=field.metadata.get("metavar", "NUMBER" if of is int else "VALUE"),
         help=f"{help}{suffix}",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 
 from vmcsc.capabilities.readers import KVM, LIVE
+from vmcsc.cli import MODULES
 from vmcsc.records import dataclass
 from vmcsc.resources import SPECS
 
@@ -51,7 +52,7 @@ def all_commands(summaries: Mapping[str, str]) -> list[Command]:
     """Every command, each before what becomes of it by its first operand."""
     found: list[Command] = []
     for name, summary in summaries.items():
-        module = import_module(f"vmcsc.cli.{name}")
+        module = import_module(f"vmcsc.cli.{MODULES.get(name, name)}")
         parser: argparse.ArgumentParser = module.parser()
         variants: Mapping[str, argparse.ArgumentParser] = getattr(module, "variants", dict)()
         nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
