@@ -34,8 +34,7 @@ def _report_exits(
     plan: Plan, tree: Tree, database: Database, wished: Mapping[str, Wish], diagnostics: Diagnostics
 ) -> None:
     """Controls that come to be set and make a guest exit for a reason for which KVM has no handler."""
-    for change in plan.changes:
-        path = change.control.path
+    for path in dict.fromkeys(change.control.path for change in plan.changes):
         wish = wished[path]
         if wish.standing is ABSENT or not wish.on:
             continue

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
+from vmcsc.architecture.database import Database
 from vmcsc.architecture.kvm import KvmWord, kvm_of
 from vmcsc.loading import load
 
@@ -25,7 +27,23 @@ LISTS: Lists = {
     "vm_entry": (("VM_ENTRY_LOAD_DEBUG_CONTROLS", "VM_ENTRY_IA32E_MODE"), ("VM_ENTRY_LOAD_IA32_PAT",)),
 }
 
+
+@cache
+def specs() -> Database:
+    """The shipped specs, read once."""
+    return load()
+
+
 CHECK = "#define CHECK(val) BUILD_BUG_ON(!(val & (KVM_REQUIRED_VMX_##uname | KVM_OPTIONAL_VMX_##uname)))\n"
+
+PAIRS = """\tstruct {
+\t\tu32 entry_control, exit_control;
+\t} const vmcs_entry_exit_pairs[] = {
+\t\t{ VM_ENTRY_LOAD_IA32_PAT, VM_EXIT_LOAD_IA32_PAT },
+\t};
+
+\tcheck(vmcs_entry_exit_pairs, error_on_inconsistent_vmcs_config);
+"""
 
 AFTERWARDS = """
 static u32 vmx_exec_control(struct vcpu_vmx *vmx)
@@ -65,7 +83,7 @@ def write_tree(
     root: Path, lists: Lists = LISTS, *, form: str = "macros", version: tuple[int, int, int] = (6, 1, 7)
 ) -> Path:
     """Write the files of a tree whose lists are macros or local variables, and give its root."""
-    kvm, names = kvm_of(load()), _names(lists)
+    kvm, names = kvm_of(specs()), _names(lists)
     folder = root / "arch/x86/kvm/vmx"
     folder.mkdir(parents=True)
     (root / "arch/x86/include/asm").mkdir(parents=True)
@@ -82,15 +100,17 @@ def write_tree(
         f"\tvmcs_conf->{member} = {kvm.words[word].local};\n"
         for word, member in {"primary": "cpu_based_exec_ctrl", "secondary": "cpu_based_2nd_exec_ctrl"}.items()
     )
-    config = f"static int setup_vmcs_config(struct vmcs_config *vmcs_conf)\n{{\n{calls}\n{stores}\treturn 0;\n}}\n"
+    pairs = PAIRS if form == "macros" else ""
+    config = (
+        f"static int setup_vmcs_config(struct vmcs_config *vmcs_conf)\n{{\n{pairs}{calls}\n{stores}\treturn 0;\n}}\n"
+    )
     (folder / "vmx.c").write_text(config + AFTERWARDS)
     return root
 
 
 def _names(lists: Lists) -> dict[str, int]:
     """Every name in the lists with its bit, by the specs."""
-    database = load()
-    bits = {control.linux: control.bit for control in database.controls.values() if control.linux}
+    bits = {control.linux: control.bit for control in specs().controls.values() if control.linux}
     return {name: bits[name] for both in lists.values() for names in both for name in names}
 
 

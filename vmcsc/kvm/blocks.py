@@ -13,7 +13,7 @@ from vmcsc.records import dataclass
 MARK = "vmcsc:"
 """Begins the comment of each block."""
 
-_BLOCK = r"[ \t]*/\* {mark} [^\n]*\*/\n(?:[ \t]*[^\n/{{}}]+;\n)+\n?"
+_BLOCK = r"[ \t]*/\* {mark} [^\n]*\*/\n(?:[ \t]*[^\s{{}}][^\n{{}}]*\n)+\n?"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ def read_tree(root: Path, database: Database, diagnostics: Diagnostics) -> Tree 
     sources = KernelSources(root, diagnostics)
     config = sources.first(kvm.files["config"])
     names_file = sources.first(kvm.files["names"])
+    for what in ("lists", "features"):
+        sources.first(kvm.files[what])
     if diagnostics.failed:
         return None
     if config is None or names_file is None:
