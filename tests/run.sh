@@ -1,9 +1,10 @@
 #!/bin/sh
 # Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
 #
-# Needs python3 with its venv module. A C compiler, the kernel's headers, two shells, patch and the emulator Bochs are
-# installed where that is possible (as root, or with sudo that asks for no password); where it is not, the tests that
-# need them are skipped with the reason. With CI=true a skip is a failure.
+# Needs python3 with its venv module. A C compiler, sources of two kernels and what it takes to build them, two shells,
+# patch and the emulator Bochs are installed where that is possible (as root, or with sudo that asks for no password);
+# where it is not, the tests that need them are skipped with the reason. With CI=true a skip is a failure. Kernels that
+# were prepared for tests stay in ~/.cache/vmcsc-kernels (VMCSC_KERNELS names another folder).
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,6 +21,12 @@ command -v make >/dev/null 2>&1 || missing="$missing make"
 ls /usr/share/bochs/BIOS-bochs-latest >/dev/null 2>&1 || missing="$missing bochsbios"
 ls /usr/share/vgabios/vgabios.bin >/dev/null 2>&1 || missing="$missing vgabios"
 ls /usr/src/linux-source-6.1.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.1 xz-utils"
+ls /usr/src/linux-source-6.12.tar.* >/dev/null 2>&1 || missing="$missing linux-source-6.12"
+command -v flex >/dev/null 2>&1 || missing="$missing flex"
+command -v bison >/dev/null 2>&1 || missing="$missing bison"
+command -v bc >/dev/null 2>&1 || missing="$missing bc"
+ls /usr/include/gelf.h >/dev/null 2>&1 || missing="$missing libelf-dev"
+ls /usr/include/openssl/evp.h >/dev/null 2>&1 || missing="$missing libssl-dev"
 
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ]; then

@@ -31,11 +31,19 @@ class _Line:
 def edited(old: ItemList, drop: Collection[str], add: Sequence[str]) -> str:
     """The text in place of the list's lines; nothing, where a statement that adds to a list has nothing left to add."""
     kept = [name for name in old.items if name not in drop]
+    if kept == [*old.items] and not add:
+        return old.file.text[old.start : old.end]
     if old.adds and not kept and not add:
         return ""
+    if old.kind == MACRO and len(old.rows) == 1 and old.items and (kept or add):
+        return f"{_opening(old)}{' | '.join([*kept, *add])}{')' if '(' in _opening(old) else ''}\n"
     lines = _changed(old, drop, add)
     if not any(line.items for line in lines):
         return _empty(old)
+    if any(line.depth for line in lines):
+        if sum(_always(lines)) < 2:
+            return _split(old, lines)
+        lines = _unconditional_at_the_ends(lines)
     return "".join(f"{line}\n" for line in _written(old, lines))
 
 
@@ -58,23 +66,33 @@ def _changed(old: ItemList, drop: Collection[str], add: Sequence[str]) -> list[_
     last = max((place for place, line in enumerate(lines) if line.items), default=len(lines))
     first = min((place for place, line in enumerate(lines) if line.items), default=len(lines))
     at = last if last > first else last + 1  # before the last one, so that only lines are added
-    return _unconditional_at_the_ends([*lines[:at], *new, *lines[at:]])
+    return _without_empty_conditions([*lines[:at], *new, *lines[at:]])
 
 
 def _unconditional_at_the_ends(lines: list[_Line]) -> list[_Line]:
-    """What begins and ends the expression must be compiled always."""
-    lines = _without_empty_conditions(lines)
-    if any(line.depth for line in lines) and not any(_always(lines)):
-        return [_Line(("0",)), *lines, _Line(("0",))]
-    for end in (0, -1):
+    """What begins and ends the expression must be compiled always; there are two such lines, or no conditions."""
+    for first in (True, False):
         always = [place for place, whether in enumerate(_always(lines)) if whether]
         named = [place for place, line in enumerate(lines) if line.items]
-        directives = [place for place, line in enumerate(lines) if line.depth]
-        if not always or not named or not directives or named[end] == always[end]:
-            continue
-        moved = replace(lines.pop(always[end]), was=None)
-        lines.insert(directives[0] if end == 0 else directives[-1] + (always[end] > directives[-1]), moved)
+        end, other = (named[0], named[-1]) if first else (named[-1], named[0])
+        if end not in always:
+            movable = [place for place in always if place != other]
+            moved = replace(lines.pop(movable[0 if first else -1]), was=None)
+            directives = [place for place, line in enumerate(lines) if line.depth]
+            lines.insert(directives[0] if first else directives[-1] + 1, moved)
     return lines
+
+
+def _split(old: ItemList, lines: Sequence[_Line]) -> str:
+    """What is compiled always as one statement, and what is conditional as statements that add to it."""
+    always = [item for line, whether in zip(lines, _always(lines), strict=True) if whether for item in line.items]
+    text = f"{_opening(old)}{f' |{chr(10)}{_further(old)}'.join(always) or '0'};\n"
+    indentation = old.rows[0].text[: len(old.rows[0].text) - len(old.rows[0].text.lstrip())]
+    for line, whether in zip(lines, _always(lines), strict=True):
+        if not whether:
+            added = f"{indentation}{old.name} |= {' | '.join(line.items)};"
+            text += f"{added if line.items else line.text}\n"
+    return text
 
 
 def _always(lines: Sequence[_Line]) -> list[bool]:
@@ -86,7 +104,7 @@ def _always(lines: Sequence[_Line]) -> list[bool]:
 def _without_empty_conditions(lines: list[_Line]) -> list[_Line]:
     for place, (line, following) in enumerate(pairwise(lines)):
         if line.depth > 0 and following.depth < 0:
-            return [*lines[:place], *lines[place + 2 :]]
+            return _without_empty_conditions([*lines[:place], *lines[place + 2 :]])
     return lines
 
 
@@ -114,7 +132,7 @@ def _further(old: ItemList) -> str:
         return rows[1].text[: len(rows[1].text) - len(rows[1].text.lstrip())]
     opening = _opening(old)
     if old.kind == MACRO:
-        return opening.replace("(", " ")
+        return "\t " if "define" in opening else opening.replace("(", " ")
     width = len(opening.expandtabs(TAB))
     return "\t" * (width // TAB) + " " * (width % TAB)
 

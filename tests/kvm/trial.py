@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
+from tests.kvm.mini import specs
 from tests.kvm.trees import command
 from tests.kvm.witness import Masks, masks
 from vmcsc import compile, emit
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.kvm.policy import policy_text
 from vmcsc.kvm.tree import read_tree
-from vmcsc.loading import load
 from vmcsc.vmcs import Vmcs
 
 CHANGES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "changes.yaml").read_text())["changes"]
@@ -62,10 +62,9 @@ class Bench:
         """A copy in `work`, with the policy of the tree beside it."""
         bench = cls(version, work / "tree", work, compiles)
         _copy(tree, bench.tree)
-        database = load()
-        read = read_tree(bench.tree, database, Diagnostics())
+        read = read_tree(bench.tree, specs(), Diagnostics())
         assert read is not None
-        (work / "base.vmcs").write_text(policy_text(read, database, Diagnostics(), "base"))
+        (work / "base.vmcs").write_text(policy_text(read, specs(), Diagnostics(), "base"))
         if compiles != "none":
             built = {name: bench.compile(name) for name in ("vmx", "nested")}
             assert all(code == 0 for code, _ in built.values())
@@ -77,7 +76,7 @@ class Bench:
         say = re.sub(r"\b(require|forbid|prefer|allow)\b", r"override \1", str(change["say"]))
         policy = self.work / "changed.vmcs"
         policy.write_text(f"policy changed {{\n  extends base\n  {say}\n}}\n")
-        result = compile(policy, search=[self.work])
+        result = compile(policy, database=specs(), search=[self.work])
         assert result.ok and result.vmcs is not None, [one.message for one in result.diagnostics]
         return result.vmcs
 
