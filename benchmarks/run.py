@@ -11,6 +11,7 @@ from pathlib import Path
 
 import emulator
 import in_process
+import kernels
 import machine
 import start_up
 from measure import table
@@ -19,7 +20,9 @@ from measure import table
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="runs of each command (default: 25)")
-    parser.add_argument("--only", choices=("start-up", "in-process", "machine", "bochs"), help="one part of it")
+    parser.add_argument(
+        "--only", choices=("start-up", "in-process", "machine", "bochs", "kernels"), help="one part of it"
+    )
     arguments = parser.parse_args()
     before = os.getloadavg()[0]
     rows = []
@@ -32,6 +35,8 @@ def main() -> int:
         rows += machine.rows(arguments.rounds)
     if arguments.only in (None, "bochs"):
         rows += emulator.rows(arguments.rounds)
+    if arguments.only in (None, "kernels"):
+        rows += kernels.rows(arguments.rounds)
     print(table(rows))
     load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {load}")

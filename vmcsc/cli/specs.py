@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.kvm import FOLDER as KERNELS
 from vmcsc.architecture.loader import load_specs
 from vmcsc.architecture.operation import FOLDER
 from vmcsc.architecture.reader import read_document
@@ -20,6 +21,7 @@ from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
+from vmcsc.kvm.verify import check_kernels
 from vmcsc.machine.verify import check_machine
 from vmcsc.policy.states import known_states, read_state
 from vmcsc.report import FORMATS, TEXTS
@@ -44,6 +46,8 @@ def run(argv: Sequence[str]) -> int:
         check_conditions(database, diagnostics)
         if not folders or any((folder / FOLDER).is_dir() for folder in folders):
             check_machine(database, diagnostics)
+        if not folders or any((folder / KERNELS).is_dir() for folder in folders):
+            check_kernels(database, diagnostics)
     counts = []
     if database is not None:
         project = Project(database, search=search, ignore=ignored_codes(config, database, diagnostics))
