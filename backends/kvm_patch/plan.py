@@ -99,12 +99,18 @@ class _Planner:
     def _possible(self, wish: Wish) -> bool:
         """Whether the tree has a place for the wish; if not, and somebody said it, that is a finding."""
         control = wish.control
+        if wish.stance is not None and wish.stance.implied and self._activates_what_is_missing(control):
+            return False
         if control.word in self._tree.words:
             return True
         if wish.standing is not ABSENT and wish.stance is not None and not wish.stance.implied:
             word = self._db.words[control.word].sdm
             self._refuse(wish, f"`{wish.stance.verb} {control.name}`: KVM of this tree has no {word}")
         return False
+
+    def _activates_what_is_missing(self, control: Control) -> bool:
+        activated = [word for word in self._db.words.values() if word.activated_by == control.path]
+        return any(word.name not in self._tree.words for word in activated)
 
     def _lone_halves(self) -> set[str]:
         """Controls of entry and exit that KVM wants both or not at all, of which only one is wanted."""

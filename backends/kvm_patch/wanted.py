@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from vmcsc import codes
 from vmcsc.architecture.kvm import Kvm
 from vmcsc.architecture.model import Control
-from vmcsc.capabilities.cpu import UNKNOWN_CPU
+from vmcsc.capabilities.cpu import Capabilities
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.expression import nodes
+from vmcsc.expression.value import Value, unknown
 from vmcsc.policy.model import Policy, Stance
+from vmcsc.resolve.wishes import holds
 from vmcsc.source import Span
 from vmcsc.vmcs import Vmcs
 
@@ -58,27 +61,36 @@ def wishes(vmcses: Sequence[Vmcs], kvm: Kvm, diagnostics: Diagnostics) -> Mappin
 
 
 def _wish(control: Control, stances: Sequence[Stance], vmcses: Sequence[Vmcs], diagnostics: Diagnostics) -> Wish:
+    """A list is one for all processors, so what counts is what is said, and not what a processor grants of it."""
     strongest = min(stances, key=lambda stance: _ORDER.index(stance.verb), default=None)
+    standings = {_standing(stances, vmcs) for vmcs in vmcses}
     conditional = next((stance for stance in stances if stance.condition is not None), None)
-    standings = {_standing(control, vmcs) for vmcs in vmcses}
-    if conditional is not None and (len(standings) > 1 or any(vmcs.cpu is UNKNOWN_CPU for vmcs in vmcses)):
+    if conditional is not None and (len(standings) > 1 or None in standings):
         diagnostics.report(
             codes.NOT_BROUGHT_ABOUT,
             f"KVM's lists know no conditions, and what holds of `{control.name}` depends on the processor",
             conditional.span,
             help="say it without `when`, or name the processors with --cpu on which the patched kernel runs",
         )
-    standing, on = min(standings, key=lambda one: (REQUIRED, OPTIONAL, ABSENT).index(one[0]))
+    decided = [standing for standing in standings if standing is not None] or [(ABSENT, False)]
+    standing, on = min(decided, key=lambda one: (REQUIRED, OPTIONAL, ABSENT).index(one[0]))
     return Wish(control, standing, on, strongest)
 
 
-def _standing(control: Control, vmcs: Vmcs) -> tuple[str, bool]:
-    word = vmcs.words[control.word]
-    if word.required & control.mask:
+def _standing(stances: Sequence[Stance], vmcs: Vmcs) -> tuple[str, bool] | None:
+    """What the statements come to that hold on a processor; None where nobody knows which do."""
+    capabilities = Capabilities(vmcs.database, vmcs.cpu)
+
+    def read(leaf: nodes.Leaf) -> Value:
+        return unknown(leaf.width) if isinstance(leaf, nodes.Parameter) else capabilities.read(leaf)
+
+    held = [(stance.verb, holds(stance.condition, read)) for stance in stances]
+    if any(whether is None for _, whether in held):
+        return None
+    verbs = {verb for verb, whether in held if whether}
+    if "require" in verbs:
         return REQUIRED, True
-    if word.preferred & control.mask:
-        return OPTIONAL, True
-    return (OPTIONAL, False) if word.allowed & control.mask else (ABSENT, False)
+    return (OPTIONAL, "prefer" in verbs) if verbs & {"prefer", "allow"} else (ABSENT, False)
 
 
 def _report_others(policy: Policy, diagnostics: Diagnostics) -> None:

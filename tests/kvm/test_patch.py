@@ -192,12 +192,25 @@ def test_with_partial_the_rest_is_made(lab: Lab) -> None:
     assert "- SECONDARY_EXEC_ENABLE_PML)" in changed(text)
 
 
+@pytest.mark.parametrize("say", ["tertiary { prefer enable_hlat }", "secondary_vm_exit { require load_fred }"])
+def test_what_would_activate_a_word_that_the_tree_lacks_is_left_out_with_it(say: str, lab: Lab) -> None:
+    text, found = lab.made(say, partial=True)
+    assert text == ""
+    assert [one.code for one in found if one.severity is Severity.WARNING] == ["VMX7011"]
+
+
 def test_a_condition_is_decided_where_the_processors_are_named(lab: Lab) -> None:
     say = "when supported(enable_pml) { secondary { require enable_pml } }"
     _, found = lab.made(say, "ice_lake_i7_1065g7")
     assert [one.message for one in found if one.severity is Severity.ERROR] == []
     _, found = lab.made(say, "ice_lake_i7_1065g7", "ivy_bridge_i7_3820qm")
     assert "KVM's lists know no conditions" in next(one.message for one in found if one.severity is Severity.ERROR)
+
+
+def test_a_list_is_one_for_all_processors(lab: Lab) -> None:
+    """What a named processor lacks stays in the lists."""
+    say = "secondary { override forbid enable_vpid }"
+    assert lab.made(say)[0] == lab.made(say, "conroe_core2_x6800")[0]
 
 
 def test_a_module_that_would_not_load_is_foretold_with_the_bit(lab: Lab) -> None:

@@ -42,12 +42,11 @@ def run(argv: Sequence[str]) -> int:
         result = project.compile(source, arguments.cpu)
         diagnostics.extend(result.diagnostics)
         diagnostics.suppressed += result.suppressed
-        if result.ok and not exit_code(result.diagnostics, strict=arguments.strict):
-            vmcses, options = list(result.by_cpu.values()), _options(backend, arguments)
-            about = findings(backend, vmcses, options)
-            diagnostics.extend(about)
-            if not exit_code(about, strict=arguments.strict):
-                _write(backend.emit(vmcses, options), arguments.output, diagnostics)
+        vmcses, options = list(result.by_cpu.values()), _options(backend, arguments)
+        about = findings(backend, vmcses, options) if vmcses else []  # also where something else is wrong
+        diagnostics.extend(about)
+        if result.ok and not exit_code([*result.diagnostics, *about], strict=arguments.strict):
+            _write(backend.emit(vmcses, options), arguments.output, diagnostics)
     found = diagnostics.found
     print_findings(
         found,

@@ -43,9 +43,10 @@ def _heading(tree: Tree) -> Iterator[str]:
     version = re.sub(r"[^\w.+-]", "", tree.version)[:MAX_NAME]
     yield f"# Read from Linux {version or 'of unknown version'}, whose KVM states it as {tree.form}, on x86-64:"
     yield from (f"#   {digest}  {path}" for digest, path in digests(tree))
-    yield "#   require   KVM does not load without it"
     if tree.patchable:
-        yield "#   prefer    used where the processor has it"
+        yield "#   require   KVM does not load without it"
+    yield "#   prefer    used where the processor has it"
+    if tree.patchable:
         yield "#   allow     that too, but off in a new vCPU"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from vmcsc.architecture.kvm import Kvm, KvmWord
 from vmcsc.kvm.lists import ItemList, NotAList, read_macro, read_statements
-from vmcsc.kvm.names import Names, UnknownName
+from vmcsc.kvm.names import Names, UnknownName, read_names
 from vmcsc.kvm.sources import KernelFile
 from vmcsc.records import dataclass
 
@@ -146,20 +146,18 @@ class _Reader:
 
 def _value(item: str, names: Names, file: KernelFile) -> int:
     try:
-        return names.named(item)
+        return names.value(item)
     except UnknownName as error:
+        shown = " ".join(item.split())[:60]
         what = f"the headers of the tree give no value to {error}"
-        raise NotUnderstood(f"{file.path} names {item}, and {what}; is a patch applied by half?") from error
+        raise NotUnderstood(f"{file.path} names {shown}, and {what}; is a patch applied by half?") from error
 
 
 def _fixed(file: KernelFile, names: Names, kvm: Kvm) -> Iterator[tuple[str, WordLists]]:
-    """Before there was a configuration, each vCPU got the same bits, whatever the processor allows."""
+    """Before there was a configuration, each vCPU got the same bits, as far as the processor allows them."""
     by_msr: Mapping[str, KvmWord] = {word.msr: word for word in kvm.words.values()}
+    own = Names({**read_names([file]).macros, **names.macros})
     for match in re.finditer(rf"\b{kvm.fixed}\s*\(\s*(\w+)\s*,\s*\w+\s*,([^;]*)\)\s*;", file.code):
         word = by_msr.get(match.group(1))
-        items = [" ".join(part.split()) for part in match.group(2).replace("(", " ").replace(")", " ").split("|")]
         if word is not None:
-            mask = 0
-            for item in items:
-                mask |= _value(item, names, file)
-            yield word.word, WordLists(word, mask, 0)
+            yield word.word, WordLists(word, 0, _value(match.group(2), own, file))
