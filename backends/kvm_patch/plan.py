@@ -283,4 +283,7 @@ class _Planner:
     def _invented(self, control: Control) -> str:
         prefix = self._tree.kvm.words[control.word].prefix
         linux = control.linux or ""
-        return linux if linux.startswith(prefix) else f"{prefix}{control.name.upper()}"
+        name = linux if linux.startswith(prefix) else f"{prefix}{control.name.upper()}"
+        while name in self._tree.names.macros:  # for something else
+            name += "_CONTROL"
+        return name

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
+from tests.fuzz import kernels
 from tests.syntax.policy_writer import PolicyWriter
 from vmcsc.architecture import loader
 from vmcsc.architecture.database import Database
@@ -365,6 +366,11 @@ def _read_listing(path: Path, database: Database) -> str:
 
 # --- all of them ---
 
+
+def _read_kernel(path: Path, database: Database) -> str:
+    return _printed(kernels.read_kernel(path, database))
+
+
 READERS = {
     "policy": Reader("policy.vmcs", _policies, (_check, _check_on_cpu, _format), Path(__file__).parent / "beside"),
     "spec": Reader("ours.yaml", _specs, (_read_spec,)),
@@ -375,6 +381,8 @@ READERS = {
     "configuration": Reader("pyproject.toml", _settings, (_read_settings,)),
     "cache": Reader("entry.json", _entries, (_read_entry,)),
     "state": Reader("state.json", _states, (_read_state,)),
+    "kernel-lists": Reader(kernels.LISTS, kernels.texts_with_lists, (_read_kernel,)),
+    "kernel-code": Reader(kernels.CODE, kernels.texts_with_code, (_read_kernel,)),
 }
 
 

@@ -26,6 +26,8 @@ COUNTS = {
     "state": 150,
     "bytecode": 150,
     "listing": 100,
+    "kernel-lists": 60,
+    "kernel-code": 60,
 }
 
 

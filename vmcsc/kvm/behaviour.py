@@ -15,7 +15,10 @@ _SET = re.compile(r"\|=\s*([^;]+)")
 _ADJUSTED = re.compile(r"\b\w*adjust_sec\w*\s*\(([^;]*)\)")
 _CONDITIONAL = re.compile(r"\s*(?:else\b\s*)?(if|else|for|while|switch|do)\b")
 _PARAMETER = re.compile(r"\bmodule_param(?:_named\s*\(\s*(\w+)\s*,\s*|\s*\(\s*)(\w+)\s*,")
-_TOGGLE = re.compile(r"_controls_(?:setbit|clearbit|changebit)\s*\([^;,#]*,\s*([^;#]*?)\)\s*;")
+_TOGGLE = re.compile(r"_controls_(?:setbit|clearbit|changebit)\s*\([^;,#]{0,400},\s*([^;#]{0,400}?)\)\s*;")
+MAX_STATEMENT = 4000
+"""Longer ones are no statements about controls."""
+
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -95,6 +98,8 @@ def _value(expression: str, names: Names) -> int:
 
 def _changes(body: str, word: KvmWord, names: Names) -> Iterator[Change]:
     for text, conditions in _statements(body):
+        if len(text) > MAX_STATEMENT:
+            continue
         condition = " and ".join(conditions) or None
         for match in _CLEARED.finditer(text):
             yield Change(_value(match.group(1), names), False, condition)
@@ -168,20 +173,20 @@ def _toggled(file: KernelFile, kvm: Kvm, names: Names) -> Iterator[tuple[str, in
 
 def _given(file: KernelFile, function: str | None, word: KvmWord, names: Names) -> Iterator[int]:
     """The controls of the word that callers give to the function."""
-    for call in re.finditer(rf"\b{function}\s*\(([^;{{}}]*)\)\s*;", file.code) if function else ():
+    for call in re.finditer(rf"\b{function}\s*\(([^;{{}}]{{0,400}})\)\s*;", file.code) if function else ():
         of_word = [name for name in _WORD.findall(call.group(1)) if name.startswith(word.prefix)]
         yield from (mask for name in of_word if (mask := _value(name, names)))
 
 
 def _pairs(file: KernelFile, table: str, names: Names) -> Iterator[tuple[int, int]]:
-    match = re.search(rf"\b{table}\s*\[\]\s*=\s*\{{(.*?)\}}\s*;", file.code, re.DOTALL)
+    match = re.search(rf"\b{table}\s*\[\]\s*=\s*\{{(.{{0,4000}}?)\}}\s*;", file.code, re.DOTALL)
     for entry, exit in re.findall(r"\{\s*(\w+)\s*,\s*(\w+)\s*,?\s*\}", match.group(1)) if match else ():
         if (first := _value(entry, names)) and (second := _value(exit, names)):
             yield first, second
 
 
 def _handled(file: KernelFile, table: str, reasons: Names) -> Iterator[int]:
-    match = re.search(rf"\b{table}\s*\[\][^=;]*=\s*\{{(.*?)\}}\s*;", file.code, re.DOTALL)
+    match = re.search(rf"\b{table}\s*\[\][^=;]{{0,200}}=\s*\{{(.{{0,20000}}?)\}}\s*;", file.code, re.DOTALL)
     for name in re.findall(r"\[\s*(\w+)\s*\]\s*=", match.group(1)) if match else ():
         try:
             yield reasons.named(name)

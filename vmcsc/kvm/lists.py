@@ -11,7 +11,8 @@ from vmcsc.records import dataclass
 MACRO, STATEMENT = "macro", "statement"
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-_LIST = re.compile(r"\(?\s*(?:0|[A-Za-z_]\w*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*\)?")
+_NAMES = r"\s*(?:0|[A-Za-z_]\w*(?:\s*\|\s*[A-Za-z_]\w*)*)\s*"
+_LIST = re.compile(rf"{_NAMES}|\({_NAMES}\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def read_statements(file: KernelFile, body: tuple[int, int], name: str) -> Itera
         start, at, end = (body[0] + place for place in (match.start(), match.start(2), match.end()))
         if not _LIST.fullmatch(" ".join(match.group(2).split())):
             raise NotAList(f"what is put into {name} is not a list of names")
-        before = file.code[body[0] : start].rstrip()
+        before = file.code[max(body[0], start - 200) : start].rstrip()
         condition = before.endswith(")") or re.search(r"\b(else|do)$", before) is not None
         yield _listed(file, STATEMENT, name, start, end, at, adds=match.group(1) == "|=", condition=condition)
 

@@ -21,7 +21,7 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
 _KERNEL = dict.fromkeys(("BIT", "BIT_ULL", "_BITUL"), Macro(("n",), "(1 << (n))", 0, 0, 0))
 """Macros of the whole kernel, which need no look-up."""
 
-MAX_DEPTH, MAX_LENGTH = 20, 4000
+MAX_DEPTH, MAX_LENGTH, MAX_STEPS = 20, 4000, 100_000
 
 
 class UnknownName(Exception):
@@ -35,10 +35,12 @@ class Names:
 
     macros: dict[str, Macro]
     _values: dict[str, int] = field(default_factory=dict)
+    _steps: int = 0
 
     def value(self, expression: str, depth: int = 0) -> int:
         """Raises `UnknownName`."""
-        if depth > MAX_DEPTH or len(expression) > MAX_LENGTH:
+        self._steps += 1
+        if depth > MAX_DEPTH or len(expression) > MAX_LENGTH or self._steps > MAX_STEPS:
             raise UnknownName("an expression that is too long")
         text = _SUFFIX.sub(r"\1", expression.replace("\\\n", " ").strip())
         text = re.sub(r"\b0+(\d)", r"\1", text)

@@ -80,7 +80,7 @@ class _Call:
 
 def _calls(file: KernelFile, body: tuple[int, int], kvm: Kvm) -> Iterator[_Call]:
     functions = "|".join(map(re.escape, sorted(kvm.adjust, reverse=True)))
-    for match in re.finditer(rf"\b(?:{functions})\s*\(([^()]*)\)", file.code[slice(*body)]):
+    for match in re.finditer(rf"\b(?:{functions})\s*\(([^()]{{0,2000}})\)", file.code[slice(*body)]):
         arguments = [" ".join(part.split()) for part in match.group(1).split(",")]
         place = body[0] + match.start()
         if len(arguments) == 4:
@@ -157,7 +157,7 @@ def _fixed(file: KernelFile, names: Names, kvm: Kvm) -> Iterator[tuple[str, Word
     """Before there was a configuration, each vCPU got the same bits, as far as the processor allows them."""
     by_msr: Mapping[str, KvmWord] = {word.msr: word for word in kvm.words.values()}
     own = Names({**read_names([file]).macros, **names.macros})
-    for match in re.finditer(rf"\b{kvm.fixed}\s*\(\s*(\w+)\s*,\s*\w+\s*,([^;]*)\)\s*;", file.code):
+    for match in re.finditer(rf"\b{kvm.fixed}\s*\(\s*(\w+)\s*,\s*\w+\s*,([^;]{{0,2000}})\)\s*;", file.code):
         word = by_msr.get(match.group(1))
         if word is not None:
             yield word.word, WordLists(word, 0, _value(match.group(2), own, file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.records import dataclass, field
 from vmcsc.source import Source, UnreadableText, read_source
 
-_COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
+_COMMENT_OR_STRING = re.compile(r'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 _DIRECTIVE = re.compile(r"[ \t]*#[ \t]*(ifdef|ifndef|if|elif|else|endif)\b(.*)")
 _DEFINE = re.compile(r"(?m)^[ \t]*#[ \t]*define[ \t]+(\w+)(\([\w \t,]*\))?")
 _FUNCTION = re.compile(r"(?m)^[A-Za-z_][\w \t*]*?\b(\w+)\s*\([^;{}()]*\)\s*\{")
@@ -71,9 +72,11 @@ class KernelFile:
     def _bodies(self) -> Mapping[str, tuple[int, int]]:
         """Where the bodies of functions lie, from behind the opening brace to the closing one."""
         found: dict[str, tuple[int, int]] = {}
+        ends = [match.start() for match in re.finditer(r"(?m)^\}", self.code)]
         for match in _FUNCTION.finditer(self.code):
-            end = self.code.find("\n}", match.end())
-            found.setdefault(match.group(1), (match.end(), len(self.code) if end < 0 else end + 1))
+            place = bisect_left(ends, match.end())
+            end = ends[place] if place < len(ends) else len(self.code)
+            found.setdefault(match.group(1), (match.end(), end))
         return found
 
     def body(self, function: str) -> tuple[int, int] | None:
@@ -95,39 +98,25 @@ def _blank(text: str) -> str:
 
 def _compiled(code: str) -> str:
     """Without what `#ifdef` leaves out. Of other conditions than that for 64 bits nobody knows, so both arms stay."""
-    lines, stack = [], [True]
+    lines = []
+    stack: list[tuple[bool, str]] = []  # for each condition whether its arm is compiled, and which about 64 bits it is
+    active = True
     for line in code.split("\n"):
         match = _DIRECTIVE.match(line)
         if match is None:
-            lines.append(line if stack[-1] else " " * len(line))
+            lines.append(line if active else " " * len(line))
             continue
         word, condition = match.group(1), match.group(2).strip()
         if word in ("ifdef", "ifndef", "if"):
-            of_width = condition == _64_BITS and word != "if"
-            stack.append(stack[-1] and not (of_width and word == "ifndef"))
-        elif word == "else" and len(stack) > 1:
-            stack[-1] = stack[-2] and _other_arm(lines, stack)
-        elif word == "endif" and len(stack) > 1:
-            stack.pop()
+            about = word if condition == _64_BITS and word != "if" else ""
+            stack.append((active, about))
+            active = active and about != "ifndef"
+        elif word == "else" and stack:
+            active = stack[-1][0] and stack[-1][1] != "ifdef"
+        elif word == "endif" and stack:
+            active = stack.pop()[0]
         lines.append(line)
     return _without_directives("\n".join(lines))
-
-
-def _other_arm(lines: list[str], stack: list[bool]) -> bool:
-    """Whether what follows `#else` is compiled: the directive that it belongs to says so."""
-    depth = 0
-    for line in reversed(lines):
-        match = _DIRECTIVE.match(line)
-        if match is None:
-            continue
-        if match.group(1) == "endif":
-            depth += 1
-        elif match.group(1) in ("ifdef", "ifndef", "if"):
-            if depth == 0:
-                about_width = match.group(2).strip() == _64_BITS
-                return not (about_width and match.group(1) == "ifdef")
-            depth -= 1
-    return stack[-2]
 
 
 def _without_directives(code: str) -> str:
