@@ -40,7 +40,7 @@ def _feature(feature: str, control: Control, word: KvmWord) -> str:
     begin = _padded(f"#define VMX_FEATURE_{feature}", 40)
     bit = control.bit % 32
     number = (word.feature_word or 0) + control.bit // 32
-    return f"{begin}({number:2d}*32+{bit:3d}) /* \"\" {control.sdm} */\n"
+    return f'{begin}({number:2d}*32+{bit:3d}) /* "" {control.sdm} */\n'
 
 
 def _feature_macro(tree: Tree, word: KvmWord) -> str | None:
