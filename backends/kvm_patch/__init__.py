@@ -43,28 +43,28 @@ class KvmPatch:
     options: ClassVar[type[Options]] = Options
 
     def __init__(self) -> None:
-        self._last: tuple[tuple[object, ...], str, Diagnostics] | None = None
+        self._found: tuple[list[Vmcs], Options, str] | None = None
 
     def findings(self, vmcses: Sequence[Vmcs], options: Options) -> list[Diagnostic]:
         """What the patch does not bring about, and what would become of KVM with it."""
-        text, diagnostics = self._make(vmcses, options)
+        diagnostics = Diagnostics()
+        text = _made(vmcses, options, diagnostics)
+        self._found = list(vmcses), options, text
         found = list(diagnostics)
         if not text and not diagnostics.failed:
             found.append(_nothing(options))
         return [_in_part(one) for one in found] if options.partial else found
 
     def emit(self, vmcses: Sequence[Vmcs], options: Options) -> list[Artifact]:
-        text, _ = self._make(vmcses, options)
+        """What was made for the findings of the same question is not made again."""
+        kept, self._found = self._found, None
+        same = kept is not None and kept[1] == options and len(kept[0]) == len(vmcses)
+        if kept is not None and same and all(one is other for one, other in zip(kept[0], vmcses, strict=True)):
+            text = kept[2]
+        else:
+            text = _made(vmcses, options, Diagnostics())
         suffix = "patch" if options.kernel else "c"
         return [Artifact(f"{vmcses[0].policy.name}.{suffix}", text)] if text else []
-
-    def _make(self, vmcses: Sequence[Vmcs], options: Options) -> tuple[str, Diagnostics]:
-        """What was made for the same question a moment ago is not made again."""
-        key = (*map(id, vmcses), options)
-        if self._last is None or self._last[0] != key:
-            diagnostics = Diagnostics()
-            self._last = key, _made(vmcses, options, diagnostics), diagnostics
-        return self._last[1:]
 
 
 def _nothing(options: Options) -> Diagnostic:
@@ -96,5 +96,5 @@ def _made(vmcses: Sequence[Vmcs], options: Options, diagnostics: Diagnostics) ->
 
 def _in_part(finding: Diagnostic) -> Diagnostic:
     """With --partial what is left out does not keep the rest from being made."""
-    left_out = finding.code in (codes.NOT_BROUGHT_ABOUT.id, codes.WOULD_NOT_LOAD.id)
+    left_out = finding.code == codes.NOT_BROUGHT_ABOUT.id
     return replace(finding, severity=Severity.WARNING) if left_out else finding

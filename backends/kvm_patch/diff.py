@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import unified_diff
 
@@ -111,7 +112,11 @@ def _header(plan: Plan, tree: Tree, database: Database, policy: str) -> Iterator
         yield f"# {change.name}: {change.why}\n"
 
 
+def _lines(text: str) -> list[str]:
+    """As patch sees them: nothing but LF ends a line."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
 def _diff(file: KernelFile, new: str) -> Iterator[str]:
-    old_lines, new_lines = file.text.splitlines(keepends=True), new.splitlines(keepends=True)
-    for line in unified_diff(old_lines, new_lines, f"a/{file.path}", f"b/{file.path}"):
+    for line in unified_diff(_lines(file.text), _lines(new), f"a/{file.path}", f"b/{file.path}"):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

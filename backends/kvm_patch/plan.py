@@ -121,9 +121,8 @@ class _Planner:
             if len(standings) == 2 and len(set(standings)) == 2:
                 there, missing = sorted((wish for wish in halves if wish), key=lambda wish: wish.standing is ABSENT)
                 consequence = "kvm_intel would not load" if self._tree.strict else "KVM would use neither"
-                code = codes.WOULD_NOT_LOAD if self._tree.strict else codes.NOT_BROUGHT_ABOUT
                 self._diagnostics.report(
-                    code,
+                    codes.NOT_BROUGHT_ABOUT,
                     f"KVM wants `{there.control.name}` and `{missing.control.name}` both or not at all: {consequence}",
                     missing.span or there.span,
                     notes=[f"{there.control.path} is {there.standing}, {missing.control.path} is not used"],

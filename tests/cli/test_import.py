@@ -71,6 +71,15 @@ def test_with_an_error_nothing_is_written(vmcsc: Any, here: Path) -> None:
     assert (here / "own.patch").exists()
 
 
+def test_what_a_named_processor_lacks_is_said_as_the_policys_and_as_the_modules(vmcsc: Any, here: Path) -> None:
+    vmcsc("import", "kvm", "--kernel", "linux", "--name", "base", "-o", "base.vmcs")
+    (here / "own.vmcs").write_text("policy own { extends base; secondary { override require enable_pml } }")
+    run = vmcsc("emit", "kvm-patch", "own.vmcs", "--kernel", "linux", "--cpu", "ivy_bridge_i7_3820qm")
+    assert (run.code, run.out) == (1, "")
+    assert "error[VMX3001]" in run.err
+    assert "error[VMX7012]: kvm_intel would not load on Ivy Bridge i7-3820QM" in run.err
+
+
 def test_a_folder_that_is_no_kernel_is_a_finding(vmcsc: Any, here: Path) -> None:
     (here / "empty").mkdir()
     for command in (["import", "kvm"], ["emit", "kvm-patch", "kvm-6.1"]):

@@ -17,12 +17,11 @@ _LIST = re.compile(rf"{_NAMES}|\({_NAMES}\)")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the list: its text without the line end, and the names that stand in it. Of a line that is no part of
-    the expression (a directive, or what is compiled elsewhere) there are none, and `opaque` is true."""
+    """A line of the list: its text without the line end, and the names that stand in it. There are none in a line that
+    is no part of the expression, such as a directive, or what is compiled elsewhere."""
 
     text: str
     items: tuple[str, ...] = ()
-    opaque: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ def _listed(
     last = file.text.find("\n", end)
     last = len(file.text) if last < 0 else last + 1
     rows, place = [], first
-    for line in file.text[first:last].splitlines():
+    for line in file.text[first:last].removesuffix("\n").split("\n"):
         code = file.code[place : place + len(line)]
         code = " " * max(0, at - place) + code[max(0, at - place) :]
-        names = tuple(_IDENTIFIER.findall(code))
-        rows.append(Row(line, names, opaque=not names and not code.strip(" \t\\(0);") and place > at))
+        rows.append(Row(line, tuple(_IDENTIFIER.findall(code))))
         place += len(line) + 1
     return ItemList(file, kind, name, first, last, tuple(rows), adds, condition)
