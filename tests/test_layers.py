@@ -33,6 +33,7 @@ ROOMS = [
     "bochs",
     "bytecode",
     "kvm",
+    "diagnose",
     "ignore",
     "result",
     "loading",

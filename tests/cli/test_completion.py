@@ -214,7 +214,7 @@ def test_every_value_that_is_a_file_or_a_name_is_known_as_such() -> None:
         for option in command.options
         if option.value is not None and not option.value.words and not option.value.paths
     }
-    free = {"--prefix", "--match", "--name", "--only", "--section", "--stdin-filename"}
+    free = {"--prefix", "--match", "--name", "--only", "--reason", "--section", "--stdin-filename"}
     assert {flag for _, flag in unknown} <= free, unknown
 
 

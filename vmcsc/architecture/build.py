@@ -50,6 +50,7 @@ def bits(raw: _Raw) -> model.Bits:
         raw.get("libvirt"),
         raw.get("vmxcap"),
         raw.get("common", _default_common(high - low + 1)),
+        raw.get("numbers"),
     )
 
 

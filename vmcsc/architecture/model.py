@@ -20,7 +20,8 @@ class Bits:
     `qemu` and `libvirt` are the names of the CPU feature that stands for the bit there, `libvirt` only where it
     differs; `vmxcap` is the label in the output of QEMU's script of that name, where it differs from `sdm`. `common`
     says what several processors have in common: their bits combined by `and` or `or`, the `min` or `max` of their
-    numbers, or the number only if it is `equal` on all.
+    numbers, or the number only if it is `equal` on all. `numbers`: the list of the database whose entries have the
+    value as their number.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Bits:
     libvirt: str | None = None
     vmxcap: str | None = None
     common: str = "equal"
+    numbers: str | None = None
 
     @property
     def width(self) -> int:
