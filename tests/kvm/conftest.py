@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,7 +44,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _run in config.stash:
-        config.stash[_run][0].kill()
+        process, results = config.stash[_run]
+        process.kill()
+        shutil.rmtree(results.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from tests.kvm.trees import CACHE, prepared, why_not
+from tests.kvm.trees import CACHE, forget_old_work, prepared, why_not
 from tests.kvm.trial import Bench, Tried, changes_for
 
 VERSIONS = ("6.1", "6.12")
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for version in options.versions:
         if reason := why_not(version):
             parser.error(reason)
+    forget_old_work()
     with ProcessPoolExecutor(options.jobs) as pool:
         waiting = [pool.submit(try_version, version, options.compile) for version in options.versions]
         tried = [one for future in waiting for one in future.result()]

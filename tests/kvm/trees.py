@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 SOURCES = Path(os.environ.get("VMCSC_LINUX_SOURCES", "/usr/src"))
@@ -19,6 +20,8 @@ CACHE = Path(
 
 NEEDED = ("make", "gcc", "flex", "bison", "bc", "xz", "git", "patch")
 """Programs without which nothing can be built."""
+
+A_DAY = 24 * 60 * 60
 
 _LEFT_OUT = (
     "drivers/*.[chS]", "fs/*.[ch]", "net/*.[ch]", "sound/*.[ch]", "Documentation/*.rst", "Documentation/*.txt",
@@ -59,9 +62,18 @@ def prepared(version: str) -> Path:
         unpack = ["tar", "xf", str(source), "-C", str(work), "--strip-components=1", "--wildcards", *left_out]
         subprocess.run(unpack, check=True)
         subprocess.run(["sh", "-c", _CONFIG], cwd=work, check=True, capture_output=True)
-        work.rename(place)
-        subprocess.run(["make", "-s", "prepare"], cwd=place, check=False, capture_output=True)
+        try:
+            work.rename(place)
+        except OSError:  # another run was first
+            shutil.rmtree(work, ignore_errors=True)
     return place
+
+
+def forget_old_work() -> None:
+    """Copies that a run left behind because it was stopped."""
+    for folder in CACHE.glob("work-*"):
+        if time.time() - folder.stat().st_mtime > A_DAY:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def command(tree: Path, name: str) -> list[str]:
