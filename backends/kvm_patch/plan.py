@@ -280,9 +280,7 @@ class _Planner:
         return names[control.bit]
 
     def _invented(self, control: Control) -> str:
-        prefix = self._tree.kvm.words[control.word].prefix
-        linux = control.linux or ""
-        name = linux if linux.startswith(prefix) else f"{prefix}{control.name.upper()}"
+        name = self._tree.kvm.words[control.word].name_of(control)
         while name in self._tree.names.macros:  # for something else
             name += "_CONTROL"
         return name

@@ -26,10 +26,12 @@ def snippet(wished: Mapping[str, Wish], database: Database, policy: str, diagnos
                 _refuse_optional(wish, diagnostics)
         local = kvm.words[name].local
         if gone:
-            body.append(statement(f"\t{local} &= ~", [_name(wish, kvm) for wish in gone]))
+            body.append(statement(f"\t{local} &= ~", [kvm.words[name].name_of(wish.control) for wish in gone]))
             body += [f"\t{kvm.capabilities[w.control.path]} = 0;\n" for w in gone if w.control.path in kvm.capabilities]
         if needed:
-            body += [f"\tif (!({local} & {_name(wish, kvm)}))\n\t\treturn -EIO;\n" for wish in needed]
+            body += [
+                f"\tif (!({local} & {kvm.words[name].name_of(wish.control)}))\n\t\treturn -EIO;\n" for wish in needed
+            ]
     if not body:
         return ""
     return "".join([*_heading(database, policy, kvm), *body])
@@ -46,12 +48,6 @@ def _heading(database: Database, policy: str, kvm: Kvm) -> list[str]:
         " * It takes away from what the kernel's lists ask for, and adds nothing. Your kernel may have other names.\n",
         " */\n",
     ]
-
-
-def _name(wish: Wish, kvm: Kvm) -> str:
-    prefix = kvm.words[wish.control.word].prefix
-    linux = wish.control.linux or ""
-    return linux if linux.startswith(prefix) else f"{prefix}{wish.control.name.upper()}"
 
 
 def _refused(wish: Wish, diagnostics: Diagnostics) -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.model import Control
 from vmcsc.architecture.operation import last_of_kind
 from vmcsc.records import dataclass
 
@@ -32,6 +33,11 @@ class KvmWord:
     feature_word: int | None
     enforced: bool
     forced_in: str | None
+
+    def name_of(self, control: Control) -> str:
+        """What Linux calls the control, or would by its habits."""
+        linux = control.linux or ""
+        return linux if linux.startswith(self.prefix) else f"{self.prefix}{control.name.upper()}"
 
 
 @dataclass(frozen=True)

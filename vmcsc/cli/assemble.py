@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vmcsc import codes
 from vmcsc.cli.findings import exit_code, print_findings
-from vmcsc.cli.output import write_whole
+from vmcsc.cli.output import write_or_report
 from vmcsc.cli.parser import FINDINGS, Parser, add_color
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.source import MAX_BYTES, Source, UnreadableText, read_source, source_of_bytes
@@ -47,11 +47,7 @@ def _write(output: str | None, content: bytes, diagnostics: Diagnostics) -> None
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    try:
-        write_whole(Path(output or ""), content)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
+    write_or_report(Path(output or ""), content, diagnostics)
 
 
 def parser() -> Parser:

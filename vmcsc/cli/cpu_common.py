@@ -12,7 +12,7 @@ from vmcsc.capabilities.common import common_cpu, conflicts
 from vmcsc.capabilities.write import cpu_text
 from vmcsc.cli.cpus import read_cpus
 from vmcsc.cli.findings import exit_code, print_findings
-from vmcsc.cli.output import write_whole
+from vmcsc.cli.output import write_or_report
 from vmcsc.cli.terminal import put
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.report.cells import visible
@@ -51,8 +51,4 @@ def _write(text: str, output: str | None, diagnostics: Diagnostics) -> None:
     if output in (None, "-"):
         put(text, sys.stdout)
         return
-    try:
-        write_whole(Path(output or ""), text.encode())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
+    write_or_report(Path(output or ""), text.encode(), diagnostics)

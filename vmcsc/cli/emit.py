@@ -14,7 +14,7 @@ from typing import Any, get_args, get_type_hints
 from vmcsc import codes
 from vmcsc.backend import Artifact, Backend, backends, findings, get
 from vmcsc.cli.findings import exit_code, print_failure, print_findings
-from vmcsc.cli.output import write_whole
+from vmcsc.cli.output import write_or_report
 from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_cpus, add_format, add_specs, add_strictness
 from vmcsc.cli.policies import POLICY_HELP, NamedPolicies
 from vmcsc.cli.project import open_project
@@ -93,11 +93,7 @@ def _into_folder(artifacts: Sequence[Artifact], folder: Path, diagnostics: Diagn
 
 def _to_file(artifact: Artifact, path: Path, diagnostics: Diagnostics) -> None:
     content = artifact.content
-    try:
-        write_whole(path, content.encode() if isinstance(content, str) else content)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        diagnostics.report(codes.CANNOT_WRITE, f"{path} cannot be written: {reason}")
+    write_or_report(path, content.encode() if isinstance(content, str) else content, diagnostics)
 
 
 def _to_standard_output(content: str | bytes) -> None:

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vmcsc import codes
 from vmcsc.cli.findings import exit_code, print_failure, print_findings
-from vmcsc.cli.output import write_whole
+from vmcsc.cli.output import write_or_report
 from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_format, add_specs, add_strictness
 from vmcsc.cli.project import open_project
 from vmcsc.cli.terminal import put
@@ -48,11 +47,7 @@ def _write(text: str, output: str | None, diagnostics: Diagnostics) -> None:
     if output in (None, "-"):
         put(text, sys.stdout)
         return
-    try:
-        write_whole(Path(output or ""), text.encode())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        diagnostics.report(codes.CANNOT_WRITE, f"{output} cannot be written: {reason}")
+    write_or_report(Path(output or ""), text.encode(), diagnostics)
 
 
 def parser() -> Parser:

@@ -6,6 +6,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from vmcsc import codes
+from vmcsc.diagnostic import Diagnostics
+
+
+def write_or_report(path: Path, content: bytes, diagnostics: Diagnostics) -> None:
+    """As `write_whole`; what prevents it is a finding."""
+    try:
+        write_whole(path, content)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        diagnostics.report(codes.CANNOT_WRITE, f"{path} cannot be written: {reason}")
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace the file at `path` by `content`. Raises OSError, and then the file is as it was.

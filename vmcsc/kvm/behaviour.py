@@ -14,7 +14,6 @@ _CLEARED = re.compile(r"(?:&=?|return\b[^;]*&)\s*~\s*(\((?:[^()]|\([^()]*\))*\)|
 _SET = re.compile(r"\|=\s*([^;]+)")
 _ADJUSTED = re.compile(r"\b\w*adjust_sec\w*\s*\(([^;]*)\)")
 _CONDITIONAL = re.compile(r"\s*(?:else\b\s*)?(if|else|for|while|switch|do)\b")
-_PARAMETER = re.compile(r"\bmodule_param(?:_named\s*\(\s*(\w+)\s*,\s*|\s*\(\s*)(\w+)\s*,")
 _TOGGLE = re.compile(r"_controls_(?:setbit|clearbit|changebit)\s*\([^;,#]{0,400},\s*([^;#]{0,400}?)\)\s*;")
 MAX_STATEMENT = 4000
 """Longer ones are no statements about controls."""
@@ -35,13 +34,12 @@ class Change:
 class Behaviour:
     """`vcpu`: by word what is changed when a vCPU is set up. `toggled`: by word the masks that the code changes while a
     guest runs. `pairs`: entry and exit bits that must be there both. `handled`: numbers of exit reasons that have a
-    handler. `parameters`: variables of module parameters with the parameters' names."""
+    handler."""
 
     vcpu: Mapping[str, tuple[Change, ...]]
     toggled: Mapping[str, tuple[int, ...]]
     pairs: tuple[tuple[int, int], ...]
     handled: frozenset[int]
-    parameters: Mapping[str, str]
 
     def always_cleared(self, word: str) -> int:
         return _mask(one for one in self.vcpu.get(word, ()) if not one.sets and one.condition is None)
@@ -67,10 +65,6 @@ def _mask(changes: Iterator[Change]) -> int:
 
 def read_behaviour(files: Sequence[KernelFile], names: Names, reasons: Names, kvm: Kvm) -> Behaviour:
     """From the files that hold the configuration and what works with it."""
-    parameters: dict[str, str] = {}
-    for file in files:
-        for name, variable in _PARAMETER.findall(file.code):
-            parameters[variable] = name or variable
     vcpu = {}
     for word in kvm.words.values():
         bodies = (file.body_text(function) for file in files for function in word.vcpu)
@@ -82,18 +76,7 @@ def read_behaviour(files: Sequence[KernelFile], names: Names, reasons: Names, kv
     pairs = [pair for file in files for pair in _pairs(file, kvm.pairs, names)]
     handled = {number for file in files for number in _handled(file, kvm.handlers, reasons)}
     changed = {name: tuple(masks) for name, masks in toggled.items()}
-    return Behaviour(vcpu, changed, tuple(pairs), frozenset(handled), parameters)
-
-
-def _value(expression: str, names: Names) -> int:
-    """The bits of those names in an expression that are known; what else stands there is no control."""
-    mask = 0
-    for name in _WORD.findall(expression):
-        try:
-            mask |= names.named(name)
-        except UnknownName:
-            continue
-    return mask
+    return Behaviour(vcpu, changed, tuple(pairs), frozenset(handled))
 
 
 def _changes(body: str, word: KvmWord, names: Names) -> Iterator[Change]:
@@ -102,9 +85,9 @@ def _changes(body: str, word: KvmWord, names: Names) -> Iterator[Change]:
             continue
         condition = " and ".join(conditions) or None
         for match in _CLEARED.finditer(text):
-            yield Change(_value(match.group(1), names), False, condition)
+            yield Change(names.mask(match.group(1)), False, condition)
         for match in _SET.finditer(text):
-            yield Change(_value(match.group(1), names), True, condition)
+            yield Change(names.mask(match.group(1)), True, condition)
         for match in _ADJUSTED.finditer(text):
             mask = _adjusted(match.group(1), word, names)
             if mask:
@@ -164,7 +147,7 @@ def _toggled(file: KernelFile, kvm: Kvm, names: Names) -> Iterator[tuple[str, in
         word = words.get(before.group()) if before else None
         if word is None:
             continue
-        mask = _value(match.group(1), names)
+        mask = names.mask(match.group(1))
         if mask:
             yield word.word, mask
         else:
@@ -175,13 +158,13 @@ def _given(file: KernelFile, function: str | None, word: KvmWord, names: Names) 
     """The controls of the word that callers give to the function."""
     for call in re.finditer(rf"\b{function}\s*\(([^;{{}}]{{0,400}})\)\s*;", file.code) if function else ():
         of_word = [name for name in _WORD.findall(call.group(1)) if name.startswith(word.prefix)]
-        yield from (mask for name in of_word if (mask := _value(name, names)))
+        yield from (mask for name in of_word if (mask := names.mask(name)))
 
 
 def _pairs(file: KernelFile, table: str, names: Names) -> Iterator[tuple[int, int]]:
     match = re.search(rf"\b{table}\s*\[\]\s*=\s*\{{(.{{0,4000}}?)\}}\s*;", file.code, re.DOTALL)
     for entry, exit in re.findall(r"\{\s*(\w+)\s*,\s*(\w+)\s*,?\s*\}", match.group(1)) if match else ():
-        if (first := _value(entry, names)) and (second := _value(exit, names)):
+        if (first := names.mask(entry)) and (second := names.mask(exit)):
             yield first, second
 
 

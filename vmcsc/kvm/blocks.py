@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from vmcsc.architecture.kvm import Kvm
-from vmcsc.kvm.names import Names, UnknownName
+from vmcsc.kvm.names import Names
 from vmcsc.kvm.sources import KernelFile
 from vmcsc.records import dataclass
 
@@ -43,25 +43,15 @@ def read_blocks(file: KernelFile, kvm: Kvm, names: Names) -> Blocks:
         text = file.text[mask.start : mask.end]
         for name, word in kvm.words.items():
             for found in re.findall(rf"(?<!\w){word.local}\s*&=\s*~\s*([^;]+);", text):
-                masked[name] = masked.get(name, 0) | _value(found, names)
+                masked[name] = masked.get(name, 0) | names.mask(found)
     force = {}
     for name, word in kvm.words.items():
         if word.forced_in is not None:
             force[name] = block = _before_return(file, word.forced_in)
             text = "" if block is None else file.text[block.start : block.end]
             for found in re.findall(r"\|=\s*([^;]+);", text):
-                forced[name] = forced.get(name, 0) | _value(found, names)
+                forced[name] = forced.get(name, 0) | names.mask(found)
     return Blocks(masked, forced, mask, force)
-
-
-def _value(expression: str, names: Names) -> int:
-    mask = 0
-    for name in re.findall(r"[A-Z_][A-Z0-9_]+", expression):
-        try:
-            mask |= names.named(name)
-        except UnknownName:
-            continue
-    return mask
 
 
 def _before_store(file: KernelFile, kvm: Kvm) -> Block | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from vmcsc.kvm.sources import KernelFile, Macro
 from vmcsc.records import dataclass, field
 
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|\d+)[uUlL]+\b")
 _OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.BitOr: operator.or_,
@@ -81,6 +82,16 @@ class Names:
             text = re.sub(rf"\b{parameter}\b(?!##)", lambda _, a=argument: a, text)  # type: ignore[misc]
             text = re.sub(rf"##\s*{parameter}\b", lambda _, a=argument: f"##{a}", text)  # type: ignore[misc]
         return self.value(re.sub(r"\s*##\s*", "", text), depth + 1)
+
+    def mask(self, expression: str) -> int:
+        """The bits of those names in an expression that are known; what else stands there is no control."""
+        mask = 0
+        for name in _WORD.findall(expression):
+            try:
+                mask |= self.named(name)
+            except UnknownName:
+                continue
+        return mask
 
     def bit(self, name: str) -> int | None:
         """The number of the bit, where the name is one of a single bit."""
