@@ -11,9 +11,12 @@ import vmcsc
 from tests.kvm.mini import specs, write_tree
 from vmcsc import Diagnostic, Severity, VmcscError, compile
 from vmcsc.backend import findings, get
+from vmcsc.capabilities.readers import read_cpu
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.expression.value import known
 from vmcsc.kvm.policy import policy_text
 from vmcsc.kvm.tree import read_tree
+from vmcsc.records import replace
 
 VMX_C, VMX_H, NAMES = "arch/x86/kvm/vmx/vmx.c", "arch/x86/kvm/vmx/vmx.h", "arch/x86/include/asm/vmx.h"
 
@@ -223,6 +226,45 @@ def test_a_module_that_would_not_load_is_foretold_with_the_bit(lab: Lab) -> None
     (finding,) = [one for one in found if one.code == "VMX7012"]
     assert "kvm_intel would not load on Ivy Bridge i7-3820QM: `enable_pml` is required" in finding.message
     assert "IA32_VMX_PROCBASED_CTLS2 bit 49 is 0; insmod says -EIO" in finding.notes[0]
+
+
+def test_a_processor_with_half_a_pair_is_one_on_which_the_module_would_not_load(lab: Lab) -> None:
+    """Ice Lake, but without the exit control that loads IA32_PAT."""
+    cpu = read_cpu("ice_lake_i7_1065g7", specs(), Diagnostics())
+    assert cpu is not None
+    without = {name: cpu.msrs[name] for name in ("ia32_vmx_exit_ctls", "ia32_vmx_true_exit_ctls")}
+    msrs = {name: known(64, value.bits & ~(1 << 19 + 32)) for name, value in without.items()}
+    half = replace(cpu, name="half", msrs={**cpu.msrs, **msrs})
+    (lab.folder / "own.vmcs").write_text("policy own { extends base; secondary { override forbid enable_pml } }")
+    backend = get("kvm-patch")
+    for one, codes in ((cpu, set()), (half, {"VMX7012"})):
+        vmcs = compile(lab.folder / "own.vmcs", one, specs(), search=[lab.folder]).vmcs
+        assert vmcs is not None
+        found = findings(backend, [vmcs], backend.options(kernel=str(lab.root)))
+        assert {finding.code for finding in found if finding.severity is Severity.ERROR} == codes
+
+
+def test_where_the_build_checks_nothing_a_list_edit_is_enough(tmp_path: Path) -> None:
+    """As before there were macros: code that changes a control at run time compiles all the same."""
+    text = Lab(tmp_path, "locals").patch("secondary { override forbid descriptor_table_exiting }")
+    assert "vmcsc:" not in text[text.index("--- a/") :]
+    assert "- SECONDARY_EXEC_DESC |" in changed(text)
+
+
+def test_a_new_name_is_none_that_the_tree_has_for_something_else(lab: Lab) -> None:
+    header = lab.root / NAMES
+    header.write_text(header.read_text().replace("#endif", "#define SECONDARY_EXEC_ENABLE_PCONFIG 0x3\n#endif"))
+    text = lab.patch("secondary { allow enable_pconfig }")
+    assert "+#define SECONDARY_EXEC_ENABLE_PCONFIG_CONTROL 0x08000000" in changed(text)
+
+
+def test_a_tree_that_stores_its_configuration_twice_is_not_patched(lab: Lab) -> None:
+    code = lab.root / VMX_C
+    line = "\tvmcs_conf->pin_based_exec_ctrl = _pin_based_exec_control;\n"
+    code.write_text(code.read_text().replace(line, line * 2))
+    text, found = lab.made("secondary { override forbid enable_pml }")
+    assert text == ""
+    assert "does not have the line `vmcs_conf->pin_based_exec_ctrl" in found[-1].message
 
 
 def test_what_the_policy_does_not_name_is_taken_away_with_a_warning(lab: Lab) -> None:

@@ -12,7 +12,9 @@ import pytest
 from tests.kvm.mini import LISTS, write_tree
 from vmcsc.architecture.database import Database
 from vmcsc.diagnostic import Diagnostics
+from vmcsc.kvm.names import Names, UnknownName
 from vmcsc.kvm.read import FIXED, LOCALS, MACROS
+from vmcsc.kvm.sources import Macro
 from vmcsc.kvm.tree import Tree, read_tree
 
 VMX_C, VMX_H, NAMES = "arch/x86/kvm/vmx/vmx.c", "arch/x86/kvm/vmx/vmx.h", "arch/x86/include/asm/vmx.h"
@@ -141,6 +143,15 @@ def _defined_twice(root: Path) -> None:
     edit(root, VMX_H, begin, f"{begin}_BASED_VM_EXEC_CONTROL 0\n{begin}")
 
 
+def _both_forms(root: Path) -> None:
+    edit(
+        root,
+        VMX_C,
+        "adjust_vmx_controls(KVM_REQUIRED_VMX_VM_EXIT_CONTROLS,",
+        "min = 0;\n\tif (adjust_vmx_controls(min,",
+    )
+
+
 def _lists_are_gone(root: Path) -> None:
     (root / VMX_H).write_text("")
 
@@ -155,6 +166,7 @@ def _lists_are_gone(root: Path) -> None:
         (_half_a_patch, "names SECONDARY_EXEC_DESC, and the headers of the tree give no value to SECONDARY_EXEC_DESC"),
         (_no_list, "KVM_OPTIONAL_VMX_VM_EXIT_CONTROLS is not a list of names"),
         (_defined_twice, "KVM_OPTIONAL_VMX_PIN_BASED_VM_EXEC_CONTROL is defined more than once"),
+        (_both_forms, "takes lists from macros and from local variables at once"),
         (_lists_are_gone, "arch/x86/kvm/vmx/vmx.h does not define KVM_REQUIRED_VMX_CPU_BASED_VM_EXEC_CONTROL"),
     ],
 )
@@ -211,6 +223,14 @@ def test_macros_are_evaluated_and_never_run(text: str, root: Path, database: Dat
     diagnostics = Diagnostics()
     read_tree(root, database, diagnostics)
     assert all(one.code == "VMX7010" for one in diagnostics)
+
+
+def test_macros_that_call_each_other_twice_do_not_take_for_ever() -> None:
+    """Each of 18 uses the next one twice, which would be a quarter of a million steps."""
+    macros = {f"F{n}": Macro(("x",), f"F{n + 1}(x) | F{n + 1}(x)", 0, 0, 0) for n in range(18)}
+    names = Names({**macros, "F18": Macro(("x",), "(x)", 0, 0, 0)})
+    with pytest.raises(UnknownName):
+        names.value("F0(1)")
 
 
 def test_macros_that_name_each_other_end(root: Path, database: Database) -> None:
