@@ -37,7 +37,7 @@ def force_block(name: str, plan: Plan, tree: Tree, policy: str) -> str:
         lines.append(statement(f"\t{variable} |= ", always))
     granted = plan.named(name, word.forced & word.where_granted)
     if granted:
-        config = f"vmcs_config.{_stored(tree, name)}"
+        config = f"{tree.kvm.kept_in}.{_stored(tree, name)}"
         lines.append(statement(f"\t{variable} |= {config} & ", granted))
     return "".join(lines) + "\n"
 

@@ -19,12 +19,11 @@ def defined(plan: Plan, tree: Tree) -> Iterator[tuple[KernelFile, int, str]]:
     """Lines to insert: the file, where the line goes, and its text."""
     for name, control in plan.defines.items():
         word = tree.kvm.words[control.word]
-        macro = _feature_macro(tree, word)
-        if macro is not None and tree.features is not None:
+        if tree.features is not None and _is_made_of_features(tree, word):
             feature = name.removeprefix(word.prefix)
             place = _place(tree.features, control, _features(tree, word))
-            yield tree.features, place, _feature(feature, control, word)
-            value = f"{macro}({feature})"
+            yield tree.features, place, _feature(f"{tree.kvm.feature_prefix}{feature}", control, word)
+            value = f"{tree.kvm.feature_bit}({feature})"
         else:
             value = f"0x{control.mask:08x}" if control.mask < 1 << 32 else f"BIT_ULL({control.bit})"
         text = _padded(f"#define {name}", VALUE_COLUMN) + value + "\n"
@@ -37,22 +36,18 @@ def _padded(text: str, column: int) -> str:
 
 
 def _feature(feature: str, control: Control, word: KvmWord) -> str:
-    begin = _padded(f"#define VMX_FEATURE_{feature}", 40)
+    begin = _padded(f"#define {feature}", 40)
     bit = control.bit % 32
     number = (word.feature_word or 0) + control.bit // 32
     return f'{begin}({number:2d}*32+{bit:3d}) /* "" {control.sdm} */\n'
 
 
-def _feature_macro(tree: Tree, word: KvmWord) -> str | None:
-    """The macro that makes a control's bit of a feature, where the tree defines this word's controls so."""
+def _is_made_of_features(tree: Tree, word: KvmWord) -> bool:
+    """Whether the tree defines this word's controls so."""
     if word.feature_word is None or tree.features is None:
-        return None
-    for name in tree.names_by_word[word.word].values():
-        macro = tree.names.macros.get(name)
-        match = re.fullmatch(r"(\w+)\(\w+\)", macro.text) if macro else None
-        if match and match.group(1).startswith("VMCS_"):
-            return match.group(1)
-    return None
+        return False
+    macros = (tree.names.macros.get(name) for name in tree.names_by_word[word.word].values())
+    return any(macro.text.startswith(f"{tree.kvm.feature_bit}(") for macro in macros if macro)
 
 
 def _controls(tree: Tree, word: str) -> dict[int, int]:

@@ -11,6 +11,10 @@ from vmcsc.architecture.model import Control
 from vmcsc.architecture.operation import last_of_kind
 from vmcsc.records import dataclass
 
+_SINGLE = (
+    "config", "fixed", "store", "minds", "handlers", "kept_in", "build_check", "feature_prefix", "feature_bit",
+)  # fmt: skip
+
 FOLDER = "kernels"
 """The folder of the specs in which the files lie."""
 
@@ -54,6 +58,10 @@ class Kvm:
     halves: tuple[str, str]
     minds: str
     handlers: str
+    kept_in: str
+    build_check: str
+    feature_prefix: str
+    feature_bit: str
     words: Mapping[str, KvmWord]
     capabilities: Mapping[str, str]
     without_state: Mapping[str, str]
@@ -65,7 +73,7 @@ def kvm_of(database: Database) -> Kvm:
     raw = last_of_kind(database, "kvm", FOLDER)
     files = {name: (paths,) if isinstance(paths, str) else tuple(paths) for name, paths in raw["files"].items()}
     words = {one["word"]: _word(one) for one in raw["words"]}
-    single = {name: raw[name] for name in ("config", "fixed", "store", "minds", "handlers")}
+    single = {name: raw[name] for name in _SINGLE}
     return Kvm(
         files=files,
         adjust=tuple(raw["adjust"]),

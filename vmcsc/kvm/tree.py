@@ -19,7 +19,6 @@ from vmcsc.kvm.sources import KernelFile, KernelSources
 from vmcsc.records import dataclass, replace
 
 _VERSION = re.compile(r"(?m)^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*([\w.-]*)[ \t]*$")
-_BUILD_CHECK = re.compile(r"BUILD_BUG_ON\s*\(\s*!\s*\(\s*val\s*&\s*\(\s*KVM_REQUIRED_VMX_")
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,7 @@ def _read(sources: KernelSources, config: KernelFile, names_file: KernelFile, kv
     known = read_names([names_file, *([features] if features else []), *code])
     version = sources.file(kvm.files["version"][0])
     blocks = read_blocks(config, kvm, names)
+    check = kvm.build_check.replace(" ", "")
     return Tree(
         root=sources.root,
         version="" if version is None else _version(version.text),
@@ -128,7 +128,7 @@ def _read(sources: KernelSources, config: KernelFile, names_file: KernelFile, kv
         features=features,
         files=tuple(file for file in sources.files if file is not version),
         names=names,
-        checked=any(_BUILD_CHECK.search(file.code) for file in code),
+        checked=any(check in "".join(file.code.split()) for file in code),
         strict=any(kvm.minds in file.code for file in code),
     )
 
