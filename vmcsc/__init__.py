@@ -1,13 +1,14 @@
 """vmcsc: a declarative compiler for Intel VMX configurations.
 
-`load` the specs, `compile` a policy for some processors, `emit` the result, `check` a VMCS, `run_scenarios` of a
-policy. A user's mistake is data in the `Result`, never an exception; `VmcscError` is for wrong use.
+`load` the specs, `compile` a policy for some processors, `emit` the result, `check` a VMCS, `diagnose` a log of a
+failed entry, `run_scenarios` of a policy. A user's mistake is data in the `Result`, never an exception; `VmcscError` is
+for wrong use.
 """
 
 # The house: data flows one way, and a module imports only from rooms above its own (tests/test_layers.py):
 #   records, cache, source, diagnostic, codes, resources, yamlnodes, errors
 #   -> architecture -> syntax -> expression -> capabilities
-#   -> policy -> vmcs, resolve -> check -> assembly -> machine -> scenario -> bochs
+#   -> policy -> vmcs, resolve -> check -> assembly -> machine -> scenario -> bochs -> bytecode -> kvm -> diagnose
 #   -> result, loading, inputs -> pipeline -> backend, report -> cli.
 # Facts about VMX live in specs/, algorithms here. Nothing but cli/ prints, exits or reads the environment.
 
@@ -23,6 +24,7 @@ __all__ = [
     "Checked",
     "Cpu",
     "Database",
+    "Diagnosis",
     "Diagnostic",
     "Memory",
     "Result",
@@ -34,6 +36,7 @@ __all__ = [
     "backends",
     "check",
     "compile",
+    "diagnose",
     "emit",
     "load",
     "run_scenarios",
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from vmcsc.check.api import check
     from vmcsc.check.check import Checked
     from vmcsc.check.memory import Memory
+    from vmcsc.diagnose.api import diagnose
+    from vmcsc.diagnose.diagnosis import Diagnosis
     from vmcsc.diagnostic import Diagnostic, Severity
     from vmcsc.errors import VmcscError
     from vmcsc.loading import load
@@ -66,6 +71,8 @@ _HOMES = {
     "Checked": "check.check",
     "Memory": "check.memory",
     "check": "check.api",
+    "diagnose": "diagnose.api",
+    "Diagnosis": "diagnose.diagnosis",
     "Cpu": "capabilities.cpu",
     "Database": "architecture.database",
     "Diagnostic": "diagnostic",

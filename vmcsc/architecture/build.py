@@ -214,6 +214,10 @@ def area(raw: _Raw) -> model.Area:
     return model.Area(raw["name"], str(raw["address"]), str(raw["count"]), raw["size"], raw["layout"], raw["summary"])
 
 
+def cause(raw: _Raw) -> model.Cause:
+    return model.Cause(raw["name"], tuple(raw["rules"]), raw.get("when"), raw["cause"])
+
+
 def state(raw: _Raw) -> model.StateBits:
     return model.StateBits(raw["name"], raw["width"], dict(raw.get("values", {})), raw["summary"])
 

@@ -170,3 +170,7 @@ class _Check:
             if rule.code in self._db.codes:
                 message = f"{rule.code} is already the code of `{self._db.codes[rule.code].name}`"
                 self._report(codes.SPEC_DUPLICATE, "checks", rule.id, message)
+        named = {*entries, *(rule.id for rule in self._db.rules)}
+        for cause in self._db.causes:
+            for name in cause.rules:
+                self._refers("causes", cause.name, "rule", name, named)

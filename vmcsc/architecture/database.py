@@ -36,6 +36,7 @@ class Database:
     rules: tuple[model.Rule, ...]
     functions: Mapping[str, model.Function]
     areas: Mapping[str, model.Area]
+    causes: tuple[model.Cause, ...]
     state: Mapping[str, model.StateBits]
     stages: tuple[model.Stage, ...]
     codes: Mapping[str, model.CodeText]

@@ -343,6 +343,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why the `rules` (ids, or as the file has them) are violated, where `when` (None: always) holds."""
+
+    name: str
+    rules: tuple[str, ...]
+    when: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function of the expression language: widths of its parameters by name, and the expression that it means."""
 

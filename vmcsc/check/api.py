@@ -36,18 +36,18 @@ def check(
     state of the processor by the names in specs/processor_state.yaml. The result has the `verdict`, the `findings`, and
     what became of each rule. Raises `VmcscError` where an argument means nothing.
     """
-    db = database or (vmcs.database if isinstance(vmcs, Vmcs) else _shipped())
+    db = database or (vmcs.database if isinstance(vmcs, Vmcs) else shipped())
     given = memory if isinstance(memory, Memory | None) else Memory(memory)
     state = dict(_state(name, raw, db) for name, raw in (processor or {}).items())
     if not isinstance(vmcs, Vmcs):
         fields = dict(_field(name, raw, db) for name, raw in vmcs.items())
-        return check_fields(fields, UNKNOWN_CPU if cpu is None else _cpu(cpu, db), db, given, state)
+        return check_fields(fields, UNKNOWN_CPU if cpu is None else cpu_of(cpu, db), db, given, state)
     if cpu is None:
         return check_vmcs(vmcs, given, state)
-    return check_fields(fields_of(vmcs), _cpu(cpu, db), db, given, state)
+    return check_fields(fields_of(vmcs), cpu_of(cpu, db), db, given, state)
 
 
-def _shipped() -> Database:
+def shipped() -> Database:
     diagnostics = Diagnostics()
     database = load_specs([], diagnostics)
     if database is None:
@@ -55,7 +55,7 @@ def _shipped() -> Database:
     return database
 
 
-def _cpu(cpu: str | Path | Cpu, database: Database) -> Cpu:
+def cpu_of(cpu: str | Path | Cpu, database: Database) -> Cpu:
     if isinstance(cpu, Cpu):
         return cpu
     diagnostics = Diagnostics()

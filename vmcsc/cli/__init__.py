@@ -33,7 +33,8 @@ COMMANDS = {
     "cpu": "list, draw and compare CPUs, and write down what they have in common",
     "rules": "list the rules of VM entry",
     "explain": "say what a name, a number or a diagnostic code means",
-    "decode": "take a value of a field, a control word or an MSR apart",
+    "diagnose": "say which rules of VM entry a log of a failed entry shows violated",
+    "decode": "take a value of a field, a control word or an MSR apart, or a whole dump",
     "backends": "list what a policy can be turned into",
     "completion": "print a script that completes command lines in a shell",
 }

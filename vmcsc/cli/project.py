@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vmcsc import codes
 from vmcsc.architecture.database import Database
@@ -18,12 +19,13 @@ from vmcsc.cli.standard_input import read_cpu as read_cpu_or_input
 from vmcsc.diagnostic import Diagnostic, Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.ignore import known_codes, why_not_ignored
-from vmcsc.inputs import CpuLike
 from vmcsc.loading import load
-from vmcsc.pipeline import compile
 from vmcsc.records import dataclass
-from vmcsc.result import Result
 from vmcsc.source import Source, Span
+
+if TYPE_CHECKING:
+    from vmcsc.inputs import CpuLike
+    from vmcsc.result import Result
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Project:
 
     def compile(self, source: str | Path | Source, cpus: Sequence[CpuLike] = (), *, strict: bool = False) -> Result:
         """As `vmcsc.compile`, for the CPUs of the command line if there are any."""
+        from vmcsc.pipeline import compile  # most commands compile nothing
+
         return compile(
             source,
             cpus or None,

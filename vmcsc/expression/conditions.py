@@ -53,6 +53,9 @@ def _conditions(database: Database) -> Iterator[tuple[str, str, str, str, Scope]
         if rule.when is not None:
             yield "checks", rule.id, "when", rule.when, scope
         yield "checks", rule.id, "require", rule.require, scope
+    for cause in database.causes:
+        if cause.when is not None:
+            yield "causes", cause.name, "when", cause.when, Scope(database, controls=True, state=True)
 
 
 def _msrs_asked(node: nodes.Node, database: Database) -> Iterator[str]:

@@ -1,0 +1,99 @@
+"""A stream to numbered lines in bounded memory: large parts without anything to read are passed over."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from vmcsc.source import Source
+
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
+
+MAX_LINE = 4000
+"""Characters of a line that are looked at."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_QUOTES = re.compile(r"(?:[ \t]*(?:>|&gt;|\|))+[ \t]?")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff]")
+
+
+class Bytes(Protocol):
+    """What is read: a file, or anything else with bytes in it."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Lines:
+    """The lines of a stream with their numbers, after what terminals and mails add is taken away.
+
+    `open` is set by whoever reads them while the next lines count even without an anchor.
+    """
+
+    def __init__(self, stream: Bytes, name: str, anchors: Sequence[str]) -> None:
+        self.count = 0
+        self.open = False
+        self._stream = stream
+        self._name = name
+        self._anchors = anchors
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        first = True
+        for block in _blocks(self._stream):
+            if first or self.open or any(anchor in block for anchor in self._anchors):
+                for line in block.split("\n"):
+                    self.count += 1
+                    if line and not line.isspace():
+                        yield self.count, clean(line)
+                if block.endswith("\n"):
+                    self.count -= 1
+            else:
+                self.count += block.count("\n") + (not block.endswith("\n"))
+            first = False
+
+    def source(self, number: int, text: str) -> Source:
+        """One line as a text of its own, for places in it."""
+        return Source(self._name, text, first_line=number)
+
+
+def clean(line: str) -> str:
+    """The line without colours, other control characters and the marks of a quotation."""
+    line = line[:MAX_LINE]
+    if "\x1b" in line:
+        line = _ESCAPES.sub("", line)
+    if not line.isascii():
+        line = line.replace("\xa0", " ")
+    if not line.isprintable():
+        line = _CONTROLS.sub(" ", line.replace("\t", " "))
+    quoted = _QUOTES.match(line)
+    return line[quoted.end() :].rstrip() if quoted else line.rstrip()
+
+
+def _blocks(stream: Bytes) -> Iterator[str]:
+    """Whole lines together, as text; a line that is longer than a block is split."""
+    data = stream.read(BLOCK)
+    decoder = codecs.getincrementaldecoder(_encoding(data))(errors="replace")
+    rest = ""
+    while data:
+        text = rest + decoder.decode(data)
+        end = text.rfind("\n") + 1
+        if end:
+            yield text[:end]
+            rest = text[end:]
+        elif len(text) > BLOCK:
+            yield text
+            rest = ""
+        else:
+            rest = text
+        data = stream.read(BLOCK)
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest
+
+
+def _encoding(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
