@@ -16,7 +16,7 @@ MAX_LINE = 4000
 """Characters of a line that are looked at."""
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_QUOTES = re.compile(r"(?:[ \t]*(?:>|&gt;|\|))+[ \t]?")
+_QUOTES = re.compile(r"(?:[ \t]*(?:>|&gt;|\|(?=[ \t])))+[ \t]?")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff]")
 
 

@@ -102,6 +102,8 @@ def _slot(slot: Slot, text: str, position: int, following: str) -> Found | None:
     number = (_DECIMAL if slot.digits == 0 else _HEX).match(text, position)
     if number is None or len(number[1]) < slot.digits:
         return None
+    if slot.high is not None and len(number[1]) > max(slot.digits, (slot.high - slot.low) // 4 + 1):
+        return None
     behind = text[number.end() : number.end() + 1]
     if not following and (behind.isalnum() or behind == "_"):
         return None
@@ -109,11 +111,13 @@ def _slot(slot: Slot, text: str, position: int, following: str) -> Found | None:
 
 
 def _run(slot: Slot, text: str, position: int, following: str) -> Found | None:
-    """Any text without blanks, up to what follows."""
+    """Any text without blanks, up to what follows; None where there is none."""
     run = _RUN.match(text, position)
     assert run is not None
     length = run[1].find(following[0]) if following else -1
     end = run.end() if length < 0 else run.start(1) + length
+    if end == run.start(1):
+        return None
     return Found(slot, text[run.start(1) : end], run.start(1), end)
 
 

@@ -1,0 +1,95 @@
+"""Where in a dump one is, and which pieces of text may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vmcsc.architecture.dumps import WORD, Dumps, Form, Piece, Section
+from vmcsc.diagnose.match import Match, first_match
+from vmcsc.records import dataclass
+
+MARK = "***"
+"""What headings begin and end with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """In a dump of `form` (None: in none), in its `section` (None: that is not known), in text of an `era`."""
+
+    dumps: Dumps
+    form: Form | None = None
+    section: Section | None = None
+    era: str = ""
+
+    def fits(self, text: str, start: int, word: str | None = None) -> Match | None:
+        """The piece that the text has at `start`, where the `word` stands: by the section, or else what it can be at
+        all. One that is there in part counts where none is there wholly."""
+        if word is None:
+            first = WORD.match(text, start)
+            word = "" if first is None else first[0]
+        part: Match | None = None
+        for pieces in self._candidates(word):
+            found = first_match([one for one in pieces if one.era in ("", self.era)], text, start)
+            if found is not None and found.complete:
+                return found
+            part = part or found
+        return part
+
+    def homes(self, found: Match, text: str, start: int) -> list[tuple[Form, Section]]:
+        """The sections that have a piece for what was found; those of this form if it has any."""
+        homes = []
+        for form in self.dumps.forms:
+            for section in form.sections:
+                fits = first_match(section.pieces.get(found.piece.first, ()), text, start)
+                if fits is not None and fits.complete:
+                    homes.append((form, section))
+        own = [home for home in homes if home[0] is self.form]
+        return own or homes
+
+    def heading(self, text: str) -> tuple[Form, Section] | None:
+        """The section whose heading the text has."""
+        if MARK not in text:
+            return None
+        plain = "".join(text.split())
+        return next((pair for pair in self._headed() if pair[1].heading in plain), None)
+
+    def begin(self, piece: Piece) -> Form | None:
+        """The form of which a dump begins with the piece."""
+        return next((form for form in self.dumps.forms if piece in form.begins.get(piece.first, ())), None)
+
+    def broken(self, text: str) -> int | None:
+        """Where the text ends within a heading, or within the first word of a piece."""
+        start = text.find(MARK)
+        if start >= 0:
+            plain = "".join(text[start:].split())
+            return start if any(section.heading.startswith(plain) for _, section in self._headed()) else None
+        last = max((word.start() for word in WORD.finditer(text)), default=0)
+        return last if self.begins_like(text[last:]) else None
+
+    def begins_like(self, rest: str) -> bool:
+        """Whether a piece of the section may begin with the rest of a line."""
+        return self.section is not None and any(first.startswith(rest) for first in self.section.pieces)
+
+    def _headed(self) -> Iterator[tuple[Form, Section]]:
+        return ((form, section) for form in self.dumps.forms for section in form.sections if section.heading)
+
+    def _candidates(self, word: str) -> Iterator[Sequence[Piece]]:
+        """Pieces that begin with the word, the likelier ones first."""
+        if self.form is not None and self.section is not None:
+            yield self.section.pieces.get(word, ())
+            for section in self.form.sections[self.section.number + 1 :]:
+                yield _alone(section, self.form, word)
+        elif self.form is not None:
+            yield from (section.pieces.get(word, ()) for section in self.form.sections)
+        yield from (form.begins.get(word, ()) for form in self.dumps.forms)
+        yield self.dumps.events.get(word, ())
+        if self.form is None:
+            yield from (section.pieces.get(word, ()) for form in self.dumps.forms for section in form.sections)
+
+
+def _alone(section: Section, form: Form, word: str) -> Sequence[Piece]:
+    """Pieces that no other section has, so that they tell the section where its heading is missing."""
+    others = {
+        piece.parts[0][0] for other in form.sections if other is not section for piece in other.pieces.get(word, ())
+    }
+    return [piece for piece in section.pieces.get(word, ()) if piece.parts[0][0] not in others]
