@@ -16,7 +16,8 @@ from vmcsc.resources import SPECS
 def written() -> list[dict[str, Any]]:
     """The entries of the rules as PyYAML reads them, which is not how the program does."""
     files = sorted((SPECS / "checks").glob("*.yaml"))
-    return [rule for path in files for rule in yaml.safe_load(path.read_text())["checks"]]
+    read = (yaml.safe_load(path.read_text()) for path in files)
+    return [rule for one in read if one["kind"] == "checks" for rule in one["checks"]]
 
 
 def listed(vmcsc: Any, *arguments: str) -> list[dict[str, Any]]:

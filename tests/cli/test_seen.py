@@ -55,7 +55,7 @@ def check(vmcsc: Vmcsc, monkeypatch: pytest.MonkeyPatch) -> Check:
         compiled.append(arguments)
         return compile(*arguments, **named)
 
-    monkeypatch.setattr("vmcsc.cli.project.compile", counting)
+    monkeypatch.setattr("vmcsc.pipeline.compile", counting)
 
     def run(*arguments: str | Path) -> tuple[Run, bool]:
         compiled.clear()

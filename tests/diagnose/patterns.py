@@ -1,4 +1,4 @@
-"""Values for all fields of a dump, each different from the others, and controls that make optional lines come and go."""
+"""Values for all fields of a dump, each unlike the others, and controls that make optional lines come and go."""
 
 from __future__ import annotations
 

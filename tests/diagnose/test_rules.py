@@ -1,4 +1,4 @@
-"""The dump of a state in which one rule is violated is diagnosed as that rule and nothing else, and a valid one as valid.
+"""The dump of a state in which one rule is violated is diagnosed as that rule and nothing else, a valid one as valid.
 
 The dumps are those of the kernel's own code. `python tests/diagnose/run.py --cpus` does the same with every shipped
 state on every shipped processor, and every change that violates a rule.

@@ -103,7 +103,7 @@ def _fields(guest: str, host: str, cpu: str, database: Database) -> Mapping[str,
 @cache
 def _changes() -> tuple[tuple[str, tuple[tuple[Key, int, int], ...]], ...]:
     """The rule and the edits of fields of each row that violates one, those of few edits first."""
-    found = {}
+    found: dict[tuple[str, tuple[tuple[Key, int, int], ...]], None] = {}
     for row in ROWS:
         edits = tuple(edit for edit in row.change.edits if isinstance(edit[0], str) and "." not in edit[0])
         if row.status is Status.VIOLATED and edits:

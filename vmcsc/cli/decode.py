@@ -1,8 +1,9 @@
-"""`vmcsc decode`: what a value of a field, a control word or an MSR says, bit by bit."""
+"""`vmcsc decode`: what a value of a field, a control word or an MSR says, bit by bit; or every value of a dump."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import KINDS, Meaning, look_up, number_of
 from vmcsc.cli.parser import SETTINGS, Parser, add_color, add_format, add_specs
 from vmcsc.cli.project import open_project
+from vmcsc.cli.standard_input import NAME
 from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.diagnose.value import Decoded, decode_field, decode_layout, decode_msr, decode_word
 from vmcsc.report.cells import visible
@@ -25,10 +27,16 @@ _DECODABLE = (model.Field, model.ControlWord, model.Msr, model.Layout)
 def run(argv: Sequence[str]) -> int:
     own = parser()
     arguments = own.parse_intermixed_args(argv)
+    if len(arguments.words) < 2:
+        if arguments.words and not _is_log(arguments.words[0]):
+            own.error("a name and a number are needed, as in `vmcsc decode exit-reason 0x80000021`, or a log")
+        from vmcsc.cli.decode_dump import decode_dumps
+
+        return decode_dumps(arguments)
     *words, text = arguments.words
     value = number_of(text)
-    if not words or value is None:
-        own.error("a name and a number are needed, as in `vmcsc decode exit-reason 0x80000021`")
+    if value is None:
+        own.error("a name and a number are needed, as in `vmcsc decode exit-reason 0x80000021`, or a log")
     database = open_project(arguments).database
     reason = _reason(arguments.reason, database)
     if arguments.reason is not None and reason is None:
@@ -44,6 +52,11 @@ def run(argv: Sequence[str]) -> int:
     else:
         put("\n".join([*(_text(one, arguments.color) for one in found), *_rules_text(rules)]), sys.stdout)
     return 0
+
+
+def _is_log(name: str) -> bool:
+    """Whether the word is standard input or a file rather than a name without its value."""
+    return name == NAME or os.path.exists(name) or os.sep in name or "." in name
 
 
 def _reason(given: str | None, database: Database) -> model.ExitReason | None:
@@ -141,11 +154,14 @@ def parser() -> Parser:
     parser = Parser(
         "decode",
         "Take a value apart: of a field, a control word (`controls primary`), an MSR (`msr 0x48b`) or a layout of\n"
-        "bits such as access-rights. Of a VM-instruction error it lists the rules of VM entry that it stands for.",
+        "bits such as access-rights. Of a VM-instruction error it lists the rules of VM entry that it stands for.\n"
+        "With a file, or nothing (standard input), print every field that the dumps of a log tell, with each bit that\n"
+        "is set by name; `vmcsc diagnose` says what is wrong with them.",
         "vmcsc decode exit-reason 0x80000021",
         SETTINGS,
     )
-    parser.add_argument("words", nargs="+", metavar="NAME VALUE", help="what the value is of, and the value")
+    help = "what the value is of, and the value; or one log"
+    parser.add_argument("words", nargs="*", metavar="NAME VALUE|FILE", help=help)
     parser.add_argument("--reason", metavar="REASON", help="the exit reason that a qualification belongs to")
     add_specs(parser)
     add_format(parser, ("table", "json"), "table", "how it is printed")

@@ -130,7 +130,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--cpu",
         metavar="NAME|FILE",
-        help="the processor of the host, as for `vmcsc check`; without it what only a capability decides is suspect",
+        help="the processor of the host, as for vmcsc check; without it what only a capability decides is suspect",
     )
     add_specs(parser)
     add_format(parser, ("full", "json"), "full", "how it is printed")

@@ -47,6 +47,7 @@ def as_json(one: Diagnosis) -> dict[str, Any]:
             {"rule": result.rule.id, "code": result.rule.code, "missing": [text_of(each) for each in missing]}
             for result, missing in one.undetermined
         ],
+        "likely": [{"rule": result.rule.id, "code": result.rule.code, "cause": cause} for result, cause in one.likely],
         "absent": {"from_this_dump": list(one.cut), "from_such_dumps": list(one.untold)},
         "counts": {status.name.lower(): number for status, number in one.checked.counts().items()},
         "notes": caveats(one),

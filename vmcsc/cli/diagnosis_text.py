@@ -15,7 +15,7 @@ from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.diagnose.caveats import caveats
 from vmcsc.diagnose.diagnosis import Diagnosis, Violation
 from vmcsc.diagnose.dump import Event, Log
-from vmcsc.diagnose.messages import Asked, asked_of
+from vmcsc.diagnose.messages import MAY_BE_1, Asked, asked_of
 from vmcsc.diagnose.reported import Fit
 from vmcsc.diagnostic import Diagnostic
 from vmcsc.records import replace
@@ -97,7 +97,8 @@ def _undetermined(one: Diagnosis) -> Iterator[str]:
     capabilities = {f"{WRITTEN.get(kind, '')}{name}": n for (kind, name), n in missing.items() if kind in (MSR, CPU)}
     yield from _named(printed, "such dumps have it, but not here: the line is not there, or was not understood")
     yield from _named(untold, one.dump.form.absent)
-    yield from _named(capabilities, "--cpu tells it")
+    known = one.cpu.name != UNKNOWN_CPU.name
+    yield from _named(capabilities, f"not known of {one.cpu.title}" if known else "--cpu tells it")
     yield from _named(others, "a dump does not tell it")
 
 
@@ -109,6 +110,8 @@ def _named(numbers: Mapping[str, int], why: str) -> Iterator[str]:
 
 
 def _caveats(one: Diagnosis) -> Iterator[str]:
+    for result, cause in one.likely:
+        yield f"{result.rule.code} {result.rule.id} is undetermined, but a known cause fits: {cause}"
     yield from (f"note: {sentence}" for sentence in caveats(one))
 
 
@@ -150,7 +153,9 @@ def _message(event: Event, cpu: Cpu, database: Database) -> Iterator[str]:
 
 
 def _asked(one: Asked) -> str:
-    return f"{one.msr.sdm}, bit {one.place}: {one.name} {'=' if one.setting.isdigit() else ''} {one.setting}"
+    """The bit with the MSR that it is of; that a control may be 1 goes without saying."""
+    setting = "" if one.setting in (MAY_BE_1, "1") else f" {one.setting}"
+    return f"{one.name}{setting} ({one.msr.sdm}, bit {one.place})"
 
 
 def _put_lines(lines: Sequence[str] | Iterator[str], width: int | None = None) -> None:

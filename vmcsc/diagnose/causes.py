@@ -17,14 +17,19 @@ from vmcsc.syntax.parser import parse_expression
 
 
 def causes_of(rule: Rule, state: State) -> tuple[str, ...]:
-    """Why the rule may be violated: first what fits this state, and where that is, no cause that fits any."""
-    causes = [cause for cause in state.database.causes if rule.id in cause.rules or rule.entry in cause.rules]
-    fitting = [cause.text for cause in causes if cause.when is not None and _holds(cause, state)]
-    return tuple(fitting or _always(causes))
+    """Why the rule may be violated: what fits this state in particular, or else what fits any."""
+    always = (cause.text for cause in _about(rule, state.database) if cause.when is None)
+    return fitting_causes(rule, state) or tuple(always)
 
 
-def _always(causes: list[Cause]) -> Iterator[str]:
-    return (cause.text for cause in causes if cause.when is None)
+def fitting_causes(rule: Rule, state: State) -> tuple[str, ...]:
+    """The causes whose condition is known to hold."""
+    causes = (cause for cause in _about(rule, state.database) if cause.when is not None)
+    return tuple(cause.text for cause in causes if _holds(cause, state))
+
+
+def _about(rule: Rule, database: Database) -> Iterator[Cause]:
+    return (cause for cause in database.causes if rule.id in cause.rules or rule.entry in cause.rules)
 
 
 def _holds(cause: Cause, state: State) -> bool:

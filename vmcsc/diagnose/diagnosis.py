@@ -14,7 +14,7 @@ from vmcsc.check.check import Checked, check_fields
 from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.check.missing import FIELD, PROCESSOR, Missing, hangs_on_processor, missing_of
 from vmcsc.diagnose.areas import with_elements
-from vmcsc.diagnose.causes import causes_of
+from vmcsc.diagnose.causes import causes_of, fitting_causes
 from vmcsc.diagnose.dump import Dump
 from vmcsc.diagnose.reported import Fit, Reported, reported_of
 from vmcsc.diagnose.suspects import Suspect, suspects_of
@@ -64,6 +64,12 @@ class Diagnosis:
         suspected = {one.result.rule.id for one in self.suspects}
         state = self.checked.state
         return tuple((one, tuple(missing_of(one, state))) for one in self._open if one.rule.id not in suspected)
+
+    @cached_property
+    def likely(self) -> tuple[tuple[RuleResult, str], ...]:
+        """Undetermined rules of which a known cause fits what is known here, with the cause."""
+        state = self.checked.state
+        return tuple((one, cause) for one in self._open for cause in fitting_causes(one.rule, state))
 
     @cached_property
     def _open(self) -> Sequence[RuleResult]:

@@ -11,10 +11,13 @@ from vmcsc.capabilities.cpu import Capabilities, Cpu
 from vmcsc.diagnose.dump import Event
 from vmcsc.records import dataclass
 
+MAY_BE_1, MAY_BE_0 = "may be 1", "may be 0"
+"""What is asked of a control: that it is not refused, or not forced."""
+
 
 @dataclass(frozen=True)
 class Asked:
-    """A bit of an MSR that a guest is to have. `setting`: what is asked of it ("1", or "may be 1", "may be 0").
+    """A bit of an MSR that a guest is to have. `setting` is its value, or what a control is to be.
 
     `granted`: whether the host has it; None where that is not known.
     """
@@ -46,7 +49,7 @@ def asked_of(event: Event, database: Database, cpu: Cpu) -> tuple[Asked, ...]:
 
 def _control(msr: Msr, word: ControlWord, bit: int, capabilities: Capabilities) -> Asked:
     granted = capabilities.allowed(word).may_be_1.bit(bit)
-    return Asked(msr, str(bit), word.by_bit[bit].path, "may be 1", granted)
+    return Asked(msr, str(bit), word.by_bit[bit].path, MAY_BE_1, granted)
 
 
 def _settings(msr: Msr, word: ControlWord, value: int, capabilities: Capabilities) -> Iterator[Asked]:
@@ -56,9 +59,9 @@ def _settings(msr: Msr, word: ControlWord, value: int, capabilities: Capabilitie
     for control in word.controls:
         bit = control.bit
         if value >> bit + high & 1:
-            yield Asked(msr, str(bit + high), control.path, "may be 1", allowed.may_be_1.bit(bit))
+            yield Asked(msr, str(bit + high), control.path, MAY_BE_1, allowed.may_be_1.bit(bit))
         if word.allowed_0 and not value >> bit & 1 and allowed.must_be_1.bit(bit):
-            yield Asked(msr, str(bit), control.path, "may be 0", False)
+            yield Asked(msr, str(bit), control.path, MAY_BE_0, False)
 
 
 def _bits(msr: Msr, value: int, capabilities: Capabilities) -> Iterator[Asked]:

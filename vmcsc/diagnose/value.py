@@ -24,7 +24,7 @@ class Part:
 @dataclass(frozen=True)
 class Decoded:
     """A value taken apart. `parts` are those that are not 0 or whose 0 has a name; `wrong` are sentences about bits
-    that no such value can have."""
+    that no such value can have; `reserved` are reserved bits that are 1."""
 
     kind: str
     name: str
@@ -33,6 +33,7 @@ class Decoded:
     width: int
     parts: tuple[Part, ...]
     wrong: tuple[str, ...]
+    reserved: int = 0
 
 
 def decode_bits(
@@ -45,7 +46,8 @@ def decode_bits(
     if layout is not None:
         wrong += [f"bit {bit} is reserved, and 1" for bit in _bits(value & layout.reserved)]
         wrong += [f"bit {bit} is always 1, and 0 here" for bit in _bits(layout.fixed_1 & ~value)]
-    return Decoded(kind, entry.name, entry.sdm, value, width, parts, tuple(wrong))
+    reserved = 0 if layout is None else value & layout.reserved
+    return Decoded(kind, entry.name, entry.sdm, value, width, parts, tuple(wrong), reserved)
 
 
 def decode_field(field: model.Field, value: int, database: Database, layout: model.Layout | None = None) -> Decoded:
@@ -60,17 +62,19 @@ def decode_layout(layout: model.Layout, value: int, database: Database) -> Decod
 
 def decode_word(word: model.ControlWord, value: int, database: Database) -> Decoded:
     """The controls of a word that are 1."""
-    parts, wrong = [], list(_too_wide(value, word.width))
+    parts, wrong, reserved = [], list(_too_wide(value, word.width)), 0
     for bit in _bits(value & (1 << word.width) - 1):
         control = word.by_bit.get(bit)
         if control is not None:
             parts.append(Part(str(bit), control.name, 1, control.summary))
         elif not word.reserved_default1 >> bit & 1:
             wrong.append(f"bit {bit} is reserved, and 1")
+            reserved |= 1 << bit
     for bit in _bits(word.reserved_default1 & ~value):
         parts.append(Part(str(bit), "", 0, "reserved, and 1 unless the processor has the TRUE capability MSRs"))
     parts.sort(key=lambda part: int(part.place))
-    return Decoded("word", word.name, database.fields[word.field].sdm, value, word.width, tuple(parts), tuple(wrong))
+    sdm = database.fields[word.field].sdm
+    return Decoded("word", word.name, sdm, value, word.width, tuple(parts), tuple(wrong), reserved)
 
 
 def decode_msr(msr: model.Msr, value: int, database: Database) -> Decoded:
