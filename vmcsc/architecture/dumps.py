@@ -61,10 +61,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a dump: its number, the line above it, if any, and its pieces by the word that they begin with."""
+    """A part of a dump: its number, the line above it, if any, as it is (`title`) and without blanks (`heading`), and
+    its pieces by the word that they begin with."""
 
     name: str
     number: int
+    title: str
     heading: str
     pieces: Mapping[str, tuple[Piece, ...]]
 
@@ -127,7 +129,9 @@ def dumps_of(database: Database) -> Dumps:
 
 def _form(raw: Mapping[str, Any], ways: Mapping[str, tuple[Move, ...]]) -> Form:
     sections = tuple(
-        Section(one["name"], number, "".join(one.get("heading", "").split()), _pieces(one["pieces"], ways))
+        Section(
+            one["name"], number, title := one.get("heading", ""), "".join(title.split()), _pieces(one["pieces"], ways)
+        )
         for number, one in enumerate(raw["sections"])
     )
     begins = _pieces(raw["begins"], ways)

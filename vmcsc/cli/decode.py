@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from vmcsc.architecture import model
@@ -56,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _is_log(name: str) -> bool:
     """Whether the word is standard input or a file rather than a name without its value."""
-    return name == NAME or os.path.exists(name) or os.sep in name or "." in name
+    return name == NAME or Path(name).exists() or os.sep in name or "." in name
 
 
 def _reason(given: str | None, database: Database) -> model.ExitReason | None:

@@ -49,7 +49,7 @@ def _print_dump(log: Log, one: Diagnosis, color: str) -> None:
         print_findings([finding_of(violation) for violation in one.violated], sys.stdout, color=color)
     put("\n", sys.stdout)
     width = columns(sys.stdout)
-    for lines in (_suspects(one), _undetermined(one), _caveats(one), _strange(one), [_checked(one)]):
+    for lines in (_suspects(one), _likely(one), _undetermined(one), _caveats(one), _strange(one), [_checked(one)]):
         _put_lines(lines, width)
 
 
@@ -83,6 +83,11 @@ def _suspects(one: Diagnosis) -> Iterator[str]:
         yield from (f"    known cause: {cause}" for cause in suspect.causes)
 
 
+def _likely(one: Diagnosis) -> Iterator[str]:
+    for result, cause in one.likely:
+        yield f"likely: {result.rule.code} {result.rule.id} is undetermined, but a known cause fits: {cause}"
+
+
 def _undetermined(one: Diagnosis) -> Iterator[str]:
     """What is missing, by why it is."""
     missing = one.missing
@@ -110,8 +115,6 @@ def _named(numbers: Mapping[str, int], why: str) -> Iterator[str]:
 
 
 def _caveats(one: Diagnosis) -> Iterator[str]:
-    for result, cause in one.likely:
-        yield f"{result.rule.code} {result.rule.id} is undetermined, but a known cause fits: {cause}"
     yield from (f"note: {sentence}" for sentence in caveats(one))
 
 

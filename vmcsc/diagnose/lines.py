@@ -12,6 +12,9 @@ from vmcsc.source import Source
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 
+BEFORE = 2000
+"""Characters before an anchor that are read too: the beginning of a dump may have none."""
+
 MAX_LINE = 4000
 """Characters of a line that are looked at."""
 
@@ -29,12 +32,15 @@ class Bytes(Protocol):
 class Lines:
     """The lines of a stream with their numbers, after what terminals and mails add is taken away.
 
-    `open` is set by whoever reads them while the next lines count even without an anchor.
+    `open` is set by whoever reads them while the next lines count even without an anchor, and `only` once nothing else
+    does than how often these texts occur, which `occurrences` says then.
     """
 
     def __init__(self, stream: Bytes, name: str, anchors: Sequence[str]) -> None:
         self.count = 0
         self.open = False
+        self.only: Sequence[str] = ()
+        self.occurrences = 0
         self._stream = stream
         self._name = name
         self._anchors = anchors
@@ -42,20 +48,46 @@ class Lines:
     def __iter__(self) -> Iterator[tuple[int, str]]:
         first = True
         for block in _blocks(self._stream):
-            if first or self.open or any(anchor in block for anchor in self._anchors):
-                for line in block.split("\n"):
-                    self.count += 1
-                    if line and not line.isspace():
-                        yield self.count, clean(line)
-                if block.endswith("\n"):
-                    self.count -= 1
-            else:
-                self.count += block.count("\n") + (not block.endswith("\n"))
+            yield from self._all(block) if first else self._near_anchors(block)
             first = False
+
+    def _all(self, block: str) -> Iterator[tuple[int, str]]:
+        for line in block.removesuffix("\n").split("\n"):
+            self.count += 1
+            if line and not line.isspace():
+                yield self.count, clean(line)
+
+    def _near_anchors(self, block: str) -> Iterator[tuple[int, str]]:
+        """The lines from shortly before an anchor on, as long as they count; what lies between is passed over."""
+        position, until, end = 0, -1, len(block)
+        nearest = {anchor: block.find(anchor) for anchor in self._anchors}
+        while position < end:
+            if self.only:
+                self.occurrences += sum(block.count(text, position) for text in self.only)
+                self.count += block.count("\n", position) + (not block.endswith("\n"))
+                return
+            if not self.open and position > until:
+                start, until = _next_anchor(block, nearest, position)
+                self.count += block.count("\n", position, start)
+                position = start
+            newline = block.find("\n", position)
+            line, position = (block[position:newline], newline + 1) if newline >= 0 else (block[position:], end)
+            self.count += 1
+            if line and not line.isspace():
+                yield self.count, clean(line)
 
     def source(self, number: int, text: str) -> Source:
         """One line as a text of its own, for places in it."""
         return Source(self._name, text, first_line=number)
+
+
+def _next_anchor(block: str, nearest: dict[str, int], position: int) -> tuple[int, int]:
+    """Where the lines begin that are to be read for the next anchor, and where it is; `nearest`: the next of each."""
+    for anchor, found in nearest.items():
+        if 0 <= found < position:
+            nearest[anchor] = block.find(anchor, position)
+    at = min((found for found in nearest.values() if found >= 0), default=len(block))
+    return block.rfind("\n", position, max(position, at - BEFORE)) + 1 or position, at
 
 
 def clean(line: str) -> str:

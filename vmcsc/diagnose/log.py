@@ -28,7 +28,9 @@ _CALLER = re.compile(r"\]\s?\[\s*([TC]\d{1,9})\s*\]")
 
 def read_log(stream: Bytes, name: str, database: Database) -> Log:
     """Read a log of any size in bounded memory. Nothing in it is an error; `OSError` is the stream's."""
-    lines = Lines(stream, name, dumps_of(database).anchors)
+    dumps = dumps_of(database)
+    lines = Lines(stream, name, dumps.anchors)
+    headings = [form.sections[0].title for form in dumps.forms if form.sections[0].title]
     kept = _Kept()
     readers: dict[str, Reader] = {}
     last: Reader | None = None
@@ -43,9 +45,11 @@ def read_log(stream: Bytes, name: str, database: Database) -> Log:
         reader.line(lines.source(number, text))
         kept.take(reader)
         lines.open = reader.reading or any(one.reading for one in readers.values())
+        if kept.full:
+            lines.only = headings
     for reader in readers.values():
         kept.take(reader, over=True)
-    return kept.log(name, lines.count)
+    return kept.log(name, lines)
 
 
 def _caller(text: str) -> str:
@@ -75,11 +79,16 @@ class _Kept:
         reader.finished.clear()
         reader.events.clear()
 
-    def log(self, name: str, lines: int) -> Log:
+    @property
+    def full(self) -> bool:
+        """Whether no more dumps are kept."""
+        return len(self._dumps) >= MAX_DUMPS
+
+    def log(self, name: str, lines: Lines) -> Log:
         whole = [dump for dump in self._dumps if dump.headed or len(dump.fields) > ENOUGH]
         dumps = sorted(whole or self._dumps, key=lambda dump: dump.first_line)
         _attach(self._events, dumps)
-        return Log(name, tuple(dumps), tuple(self._events), lines, self._further)
+        return Log(name, tuple(dumps), tuple(self._events), lines.count, self._further + lines.occurrences)
 
 
 def _attach(events: Iterable[Event], dumps: list[Dump]) -> None:

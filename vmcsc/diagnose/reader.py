@@ -14,7 +14,7 @@ from vmcsc.diagnose.dump import Dump, Event
 from vmcsc.diagnose.match import Match, blanks
 from vmcsc.diagnose.take import event_of, take
 from vmcsc.diagnose.where import MARK, Where
-from vmcsc.records import dataclass, replace
+from vmcsc.records import dataclass
 from vmcsc.source import Source, Span
 
 MAX_GAP = 60
@@ -104,20 +104,21 @@ class Reader:
         if dump is None or (not fresh and (here.section is None or section.number <= here.section.number)):
             dump = self._begin(form, source)
         self._understood(source)
-        self._where = replace(self._where, section=section)
+        self._where = self._where.at(form, section, self._where.era)
         dump.headed = True
         return True
 
     def _begin(self, form: Form, source: Source) -> Dump:
         self.end()
         self._dump = Dump(form, source.first_line)
-        self._where = replace(self._nowhere, form=form)
+        self._where = self._nowhere.at(form)
         return self._dump
 
     def _settle(self, section: Section) -> None:
         """The section of the lines so far is known now."""
         pending, self._pending = self._pending, []
-        self._where = replace(self._where, section=section)
+        assert self._where.form is not None
+        self._where = self._where.at(self._where.form, section, self._where.era)
         for place in pending:
             found = self._where.fits(place[0].text, place[1])
             if found is not None and found.complete:
@@ -127,7 +128,10 @@ class Reader:
 
     def _pieces(self, text: str, source: Source) -> bool:
         """Take all pieces of the line from the first that there is on; whether there is one."""
+        known = self._where.pieces
         for word in WORD.finditer(text):
+            if word[0] not in known:
+                continue
             found = self._where.fits(text, word.start(), word[0])
             if found is None:
                 continue
@@ -210,7 +214,7 @@ class Reader:
             self._begin(form, source)
             self._understood(source)
             if len(form.sections) == 1:
-                self._where = replace(self._where, section=form.sections[0])
+                self._where = self._where.at(form, form.sections[0])
 
     def _place(self, found: Match, place: _Place, homes: Sequence[tuple[Form, Section]]) -> None:
         """Take a piece that sections have, in the one that is read or becomes known by it."""
@@ -225,7 +229,7 @@ class Reader:
             self._settle(own[0])
         self._understood(source)
         if found.piece.tells:
-            self._where = replace(self._where, era=found.piece.tells)
+            self._where = self._where.at(dump.form, self._where.section, found.piece.tells)
         if found.piece.list:
             self._list = found.piece.list
         take(dump, found, source, self._db, self._list)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from vmcsc.architecture.dumps import WORD, Dumps, Form, Piece, Section
 from vmcsc.diagnose.match import Match, first_match
-from vmcsc.records import dataclass
+from vmcsc.records import dataclass, field
 
 MARK = "***"
 """What headings begin and end with."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Where:
     """In a dump of `form` (None: in none), in its `section` (None: that is not known), in text of an `era`."""
 
@@ -20,6 +21,14 @@ class Where:
     form: Form | None = None
     section: Section | None = None
     era: str = ""
+    _others: dict[tuple[str, int, str], Where] = field(default_factory=dict, repr=False, compare=False)
+
+    def at(self, form: Form, section: Section | None = None, era: str = "") -> Where:
+        """Another place, always the same object for the same place."""
+        key = (form.name, -1 if section is None else section.number, era)
+        if key not in self._others:
+            self._others[key] = Where(self.dumps, form, section, era, self._others)
+        return self._others[key]
 
     def fits(self, text: str, start: int, word: str | None = None) -> Match | None:
         """The piece that the text has at `start`, where the `word` stands: by the section, or else what it can be at
@@ -27,20 +36,26 @@ class Where:
         if word is None:
             first = WORD.match(text, start)
             word = "" if first is None else first[0]
-        part: Match | None = None
-        for pieces in self._candidates(word):
-            found = first_match([one for one in pieces if one.era in ("", self.era)], text, start)
-            if found is not None and found.complete:
-                return found
-            part = part or found
-        return part
+        pieces = self.pieces.get(word)
+        return None if pieces is None else first_match(pieces, text, start)
+
+    @cached_property
+    def pieces(self) -> dict[str, list[Piece]]:
+        """The pieces that may stand here by the word that they begin with, the likelier ones first."""
+        found: dict[str, list[Piece]] = {}
+        for word, pieces in self._candidates():
+            found.setdefault(word, []).extend(piece for piece in pieces if piece.era in ("", self.era))
+        return found
 
     def homes(self, found: Match, text: str, start: int) -> list[tuple[Form, Section]]:
         """The sections that have a piece for what was found; those of this form if it has any."""
+        word = found.piece.first
+        if self.form is not None and self.section is not None and found.piece in self.section.pieces.get(word, ()):
+            return [(self.form, self.section)]
         homes = []
         for form in self.dumps.forms:
             for section in form.sections:
-                fits = first_match(section.pieces.get(found.piece.first, ()), text, start)
+                fits = first_match(section.pieces.get(word, ()), text, start)
                 if fits is not None and fits.complete:
                     homes.append((form, section))
         own = [home for home in homes if home[0] is self.form]
@@ -73,23 +88,23 @@ class Where:
     def _headed(self) -> Iterator[tuple[Form, Section]]:
         return ((form, section) for form in self.dumps.forms for section in form.sections if section.heading)
 
-    def _candidates(self, word: str) -> Iterator[Sequence[Piece]]:
-        """Pieces that begin with the word, the likelier ones first."""
+    def _candidates(self) -> Iterator[tuple[str, Sequence[Piece]]]:
         if self.form is not None and self.section is not None:
-            yield self.section.pieces.get(word, ())
+            yield from self.section.pieces.items()
             for section in self.form.sections[self.section.number + 1 :]:
-                yield _alone(section, self.form, word)
+                yield from _alone(section, self.form)
         elif self.form is not None:
-            yield from (section.pieces.get(word, ()) for section in self.form.sections)
-        yield from (form.begins.get(word, ()) for form in self.dumps.forms)
-        yield self.dumps.events.get(word, ())
+            yield from (item for section in self.form.sections for item in section.pieces.items())
+        yield from (item for form in self.dumps.forms for item in form.begins.items())
+        yield from self.dumps.events.items()
         if self.form is None:
-            yield from (section.pieces.get(word, ()) for form in self.dumps.forms for section in form.sections)
+            sections = (section for form in self.dumps.forms for section in form.sections)
+            yield from (item for section in sections for item in section.pieces.items())
 
 
-def _alone(section: Section, form: Form, word: str) -> Sequence[Piece]:
+def _alone(section: Section, form: Form) -> Iterator[tuple[str, Sequence[Piece]]]:
     """Pieces that no other section has, so that they tell the section where its heading is missing."""
-    others = {
-        piece.parts[0][0] for other in form.sections if other is not section for piece in other.pieces.get(word, ())
-    }
-    return [piece for piece in section.pieces.get(word, ()) if piece.parts[0][0] not in others]
+    for word, pieces in section.pieces.items():
+        others = {one.parts[0][0] for other in form.sections if other is not section
+                  for one in other.pieces.get(word, ())}  # fmt: skip
+        yield word, [piece for piece in pieces if piece.parts[0][0] not in others]
