@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from unittest.mock import patch
 
-from tests.fuzz import kernels
+from tests.fuzz import kernels, logs
 from tests.syntax.policy_writer import PolicyWriter
 from vmcsc.architecture import loader
 from vmcsc.architecture.database import Database
@@ -371,7 +371,12 @@ def _read_kernel(path: Path, database: Database) -> str:
     return _printed(kernels.read_kernel(path, database))
 
 
+def _read_log(path: Path, database: Database) -> str:
+    return logs.read_log(path, database, _cpu(database))
+
+
 READERS = {
+    "log": Reader("dmesg.txt", logs.texts, (_read_log,)),
     "policy": Reader("policy.vmcs", _policies, (_check, _check_on_cpu, _format), Path(__file__).parent / "beside"),
     "spec": Reader("ours.yaml", _specs, (_read_spec,)),
     "cpu": Reader("cpu.yaml", _cpus, (_read_cpu,)),

@@ -26,6 +26,7 @@ COUNTS = {
     "state": 150,
     "bytecode": 150,
     "listing": 100,
+    "log": 300,
     "kernel-lists": 60,
     "kernel-code": 60,
 }

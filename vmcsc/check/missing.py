@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmcsc.check.evaluate import RuleResult
 from vmcsc.check.state import State
@@ -30,10 +30,15 @@ def missing_of(result: RuleResult, state: State) -> list[Missing]:
     return list(dict.fromkeys(found for part in parts for found in _open(part, state)))
 
 
-def hangs_on_processor(result: RuleResult, state: State) -> bool:
-    """Whether the state of the processor, and that alone, would tell if the rule applies, or else if it holds."""
-    missing = list(_open(result.bound.when, state)) or missing_of(result, state)
-    return all(kind == PROCESSOR for kind, _ in missing)
+def hangs_on_processor(result: RuleResult, state: State, missing: Sequence[Missing] | None = None) -> bool:
+    """Whether the state of the processor, and that alone, would tell if the rule applies, or else if it holds.
+
+    `missing` is what the rule lacks, if the caller knows.
+    """
+    if missing is not None and all(kind != PROCESSOR for kind, _ in missing):
+        return False
+    deciding = list(_open(result.bound.when, state)) or missing_of(result, state)
+    return all(kind == PROCESSOR for kind, _ in deciding)
 
 
 def text_of(missing: Missing) -> str:

@@ -36,12 +36,13 @@ def decode_dumps(arguments: argparse.Namespace) -> int:
         dumps = [_json(dump, database) for dump in log.dumps]
         put(json.dumps({"version": VERSION, "path": log.name, "dumps": dumps}, indent=2) + "\n", sys.stdout)
     else:
-        put("\n".join(_text(dump, log, database, arguments.color) for dump in log.dumps), sys.stdout)
+        put("\n".join(dump_text(dump, log, database, arguments.color) for dump in log.dumps), sys.stdout)
     put(f"{counted(len(log.dumps), 'dump')}\n", sys.stderr)
     return 0
 
 
-def _text(dump: Dump, log: Log, database: Database, color: str) -> str:
+def dump_text(dump: Dump, log: Log, database: Database, color: str) -> str:
+    """The dump as a table, with what of it was not understood."""
     from vmcsc.cli.table import table  # rich takes 40 ms
 
     rows = [(database.fields[name].sdm, _number(value, database.fields[name]), bits)

@@ -56,14 +56,13 @@ class Diagnosis:
     @cached_property
     def suspects(self) -> tuple[Suspect, ...]:
         """Undetermined rules that some processor of the specs would find violated."""
-        return suspects_of(self.checked, self._open, self.database)
+        return suspects_of(self.checked, self._open, self._lacking, self.database)
 
     @cached_property
     def undetermined(self) -> tuple[tuple[RuleResult, tuple[Missing, ...]], ...]:
         """The other undetermined rules that may be why the entry failed, and what each lacks."""
         suspected = {one.result.rule.id for one in self.suspects}
-        state = self.checked.state
-        return tuple((one, tuple(missing_of(one, state))) for one in self._open if one.rule.id not in suspected)
+        return tuple((one, self._lacking[one.rule.id]) for one in self._open if one.rule.id not in suspected)
 
     @cached_property
     def likely(self) -> tuple[tuple[RuleResult, str], ...]:
@@ -74,10 +73,19 @@ class Diagnosis:
     @cached_property
     def _open(self) -> Sequence[RuleResult]:
         """Undetermined rules, without those of which the processor's answer or its state alone would tell."""
-        state = self.checked.state
+        state, lacking = self.checked.state, self._lacking
+        return [one for one in self._fitting if not hangs_on_processor(one, state, lacking[one.rule.id])]
+
+    @cached_property
+    def _fitting(self) -> Sequence[RuleResult]:
+        """Undetermined rules that the processor's answer does not rule out."""
         results = self.checked.of(Status.UNDETERMINED)
-        found = [one for one in results if self.fit(one) in (Fit.ANSWER, Fit.UNTOLD, Fit.BESIDE)]
-        return [one for one in found if not hangs_on_processor(one, state)]
+        return [one for one in results if self.fit(one) in (Fit.ANSWER, Fit.UNTOLD, Fit.BESIDE)]
+
+    @cached_property
+    def _lacking(self) -> Mapping[str, tuple[Missing, ...]]:
+        """What each of these lacks, by the rule's id."""
+        return {one.rule.id: tuple(missing_of(one, self.checked.state)) for one in self._fitting}
 
     @property
     def aside(self) -> int:

@@ -11,7 +11,7 @@ from vmcsc.diagnose.dump import Dump, Event, Log
 from vmcsc.diagnose.lines import Bytes, Lines
 from vmcsc.diagnose.reader import Reader
 
-MAX_DUMPS = 100
+MAX_DUMPS = 32
 """Dumps of one log that are kept; the others are counted."""
 
 MAX_EVENTS = 1000
