@@ -168,6 +168,12 @@ def test_several_dumps_of_a_log_are_told_apart(text: str, whole: Dump, database:
     assert [dump.first_line for dump in log.dumps] == [2, count + 3, 2 * count + 3]
 
 
+def test_half_a_message_within_a_dump_is_no_part_of_it(database: Database) -> None:
+    lines = ["*** Guest State ***", "CR3 = 0x0000000000001000", "error: failed to set MSR 0x48b to"]
+    found = only_dump("\n".join(lines), database)
+    assert found.fields.keys() == {"guest_cr3"}
+
+
 def test_what_is_told_twice_and_differently_is_unknown(database: Database) -> None:
     lines = ["*** Guest State ***", "CR3 = 0x0000000000001000", "CR3 = 0x0000000000002000", "CR3 = 0x0000000000001000"]
     found = only_dump("\n".join(lines), database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -77,15 +78,17 @@ def read(name: str, database: Database, diagnostics: Diagnostics) -> Log | None:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    if name != NAME:
-        if Path(name).is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        with Path(name).open("rb") as stream:
-            yield stream
+    if name == NAME:
+        if sys.stdin is None:
+            raise ValueError("it is closed")
+        buffer = getattr(sys.stdin, "buffer", None)  # a test or a program may have put a text there
+        yield io.BytesIO(sys.stdin.read().encode(errors="replace")) if buffer is None else buffer
         return
-    if sys.stdin is None:
-        raise OSError(9, "it is closed")
-    yield sys.stdin.buffer
+    path = Path(name)
+    if path.exists() and not (path.is_file() or path.is_fifo()):
+        raise ValueError("it is a folder or a device")
+    with path.open("rb") as stream:
+        yield stream
 
 
 def failed(diagnostics: Diagnostics, arguments: argparse.Namespace, database: Database) -> int:

@@ -196,7 +196,7 @@ class Reader:
         if half is None or half.span is None or self._dump is None:
             return
         found = self._where.fits(half.text, 0)
-        if found is not None and found.found and self._where.section is not None:
+        if found is not None and found.found and self._where.section is not None and not found.piece.means:
             take(self._dump, found, half.source, self._db, self._list)
         self._dump.find_strange(half.span)
 
