@@ -11,6 +11,7 @@ from typing import Any
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.kvm import FOLDER
 from vmcsc.architecture.operation import last_of_kind
+from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass
 
 _SLOT = re.compile(r"<(?:(?P<way>\w+) )?(?P<name>\w*|\*)(?:\[(?P<high>\d+):(?P<low>\d+)\])?(?::(?P<digits>\d+|d))?>")
@@ -115,7 +116,7 @@ class Dumps:
 
 @lru_cache(maxsize=8)
 def dumps_of(database: Database) -> Dumps:
-    """What the specs tell. Raises `ValueError` where no file does."""
+    """What the specs tell. Raises `ValueError` where no file does, `VmcscError` where one is not in order."""
     raw = last_of_kind(database, "dumps", FOLDER)
     ways = {name: tuple(_move(one) for one in moves) for name, moves in raw["ways"].items()}
     return Dumps(
@@ -179,13 +180,15 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9_|-]*")
 
 
 def _slot(found: re.Match[str], ways: Mapping[str, tuple[Move, ...]]) -> Slot:
-    name, digits, high = found["name"], found["digits"], found["high"]
+    name, digits, high, way = found["name"], found["digits"], found["high"], found["way"]
+    if way and way not in ways:
+        raise VmcscError(f"dumps: nothing is named {way}")
     return Slot(
         "" if name == "*" else name,
         -1 if digits is None else 0 if digits == "d" else int(digits),
         None if high is None else int(high),
         int(found["low"] or 0),
-        ways[found["way"]] if found["way"] else (),
+        ways[way] if way else (),
     )
 
 

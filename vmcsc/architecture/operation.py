@@ -17,6 +17,7 @@ from vmcsc.architecture.kept import KeptSpecs
 from vmcsc.architecture.model import Entry
 from vmcsc.architecture.reader import SpecDocument, read_document
 from vmcsc.diagnostic import Diagnostic, Diagnostics
+from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass
 
 FOLDER = "machine"
@@ -177,10 +178,14 @@ def machine_files(database: Database, within: str = FOLDER) -> list[Path]:
 def last_of_kind(database: Database, kind: str, within: str = FOLDER) -> Any:
     """The value of the file of this kind; that of a further folder takes the place of one before.
 
-    Raises `ValueError` where there is none.
+    Raises `ValueError` where there is none, and `VmcscError` with findings where a further folder is not in order.
     """
     for path in reversed(machine_files(database, within)):
-        document = read_document(path, Diagnostics(), validate=False, cache=database.cache)
+        diagnostics = Diagnostics()
+        shipped = path.is_relative_to(database.folders[0])
+        document = read_document(path, diagnostics, validate=not shipped, cache=database.cache)
+        if diagnostics.failed:
+            raise VmcscError("the specs are not in order", tuple(diagnostics))
         if document is not None and document.kind == kind:
             return document.value
     raise ValueError(f"no file of the specs is of the kind `{kind}`")

@@ -18,6 +18,7 @@ from vmcsc.cli.findings import counted, distinct, exit_code, print_failure, prin
 from vmcsc.cli.parser import FINDINGS, SETTINGS, Parser, add_color, add_format, add_strictness
 from vmcsc.cli.project import Project, folders_of, ignored_codes, refuse
 from vmcsc.cli.terminal import put
+from vmcsc.diagnose.verify import check_dumps
 from vmcsc.diagnostic import Diagnostic, Diagnostics, Severity
 from vmcsc.errors import VmcscError
 from vmcsc.expression.conditions import check_conditions
@@ -47,7 +48,10 @@ def run(argv: Sequence[str]) -> int:
         if not folders or any((folder / FOLDER).is_dir() for folder in folders):
             check_machine(database, diagnostics)
         if not folders or any((folder / KERNELS).is_dir() for folder in folders):
+            before = len(diagnostics)
             check_kernels(database, diagnostics)
+            if len(diagnostics) == before:
+                check_dumps(database, diagnostics)
     counts = []
     if database is not None:
         project = Project(database, search=search, ignore=ignored_codes(config, database, diagnostics))

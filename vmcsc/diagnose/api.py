@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,7 +55,11 @@ def diagnose(
 
 
 def read_any(stream: BinaryIO, name: str, database: Database, diagnostics: Diagnostics) -> Log:
-    """A log, or else fields in JSON or YAML; what is wrong with these is reported. Raises `OSError`."""
+    """A log, or else fields in JSON or YAML; what is wrong with these is reported.
+
+    Raises `OSError`, and `VmcscError` where what the specs say of dumps is not in order.
+    """
+    _ready(database)
     begin = stream.read(MAX_BYTES + 1)
     log = read_log(_Chained(begin, stream), name, database)
     if log.dumps or log.events or len(begin) > MAX_BYTES:
@@ -70,6 +75,18 @@ def read_any(stream: BinaryIO, name: str, database: Database, diagnostics: Diagn
         return log
     whole = Dump(WRITTEN, 1, log.lines, dict(written.fields), dict(written.spans), written=written)
     return Log(name, (whole,), (), log.lines)
+
+
+@lru_cache(maxsize=8)
+def _ready(database: Database) -> None:
+    """The shipped specs are trusted, those of further folders not."""
+    diagnostics = Diagnostics()
+    if len(database.folders) > 1:
+        from vmcsc.diagnose.verify import check_dumps
+
+        check_dumps(database, diagnostics)
+    if diagnostics.failed:
+        raise VmcscError("the specs are not in order", tuple(diagnostics))
 
 
 def _may_be_fields(text: str) -> bool:
