@@ -12,6 +12,7 @@ from pathlib import Path
 import emulator
 import in_process
 import kernels
+import logs
 import machine
 import start_up
 from measure import table
@@ -21,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="runs of each command (default: 25)")
     parser.add_argument(
-        "--only", choices=("start-up", "in-process", "machine", "bochs", "kernels"), help="one part of it"
+        "--only", choices=("start-up", "in-process", "machine", "bochs", "kernels", "logs"), help="one part of it"
     )
     arguments = parser.parse_args()
     before = os.getloadavg()[0]
@@ -37,6 +38,8 @@ def main() -> int:
         rows += emulator.rows(arguments.rounds)
     if arguments.only in (None, "kernels"):
         rows += kernels.rows(arguments.rounds)
+    if arguments.only in (None, "logs"):
+        rows += logs.rows(arguments.rounds)
     print(table(rows))
     load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {load}")

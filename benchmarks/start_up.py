@@ -12,12 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
+from logs import whole_dump
 from measure import Row, elapsed
 
 SPECS = Path(__file__).parent.parent / "specs"
 POLICY = SPECS / "policies" / "kvm-classic.vmcs"
 SCHEMA = '{"type": "object", "additionalProperties": {"type": "string"}}'
-PLAIN, VERSION, SEEN, CHANGED, HEADER, YAML = "plain", "version", "seen", "changed", "header", "yaml"
+PLAIN, VERSION, SEEN, CHANGED, HEADER = "plain", "version", "seen", "changed", "header"
+DIAGNOSED, YAML = "diagnosed", "yaml"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def rows(folder: Path, rounds: int) -> list[Row]:
         Row("vmcsc check, policy seen before", ratio[SEEN], "x", 6),
         Row("vmcsc check, changed policy", ratio[CHANGED], "x", 13),
         Row("vmcsc emit c-header, changed policy", ratio[HEADER], "x", 14),
+        Row("vmcsc diagnose, one dump", ratio[DIAGNOSED], "x", 14),
         Row("check-jsonschema, YAML of that size", ratio.get(YAML), "x", note=without or "for comparison"),
     ]
 
@@ -60,6 +63,7 @@ def _commands(folder: Path) -> dict[str, Command]:
     (folder / "schema.json").write_text(SCHEMA, encoding="utf-8")
     data.write_text(_yaml(len(text)), encoding="utf-8")
     change = _Change(changed, text)
+    (folder / "dmesg.txt").write_text(whole_dump(), encoding="utf-8")
     vmcsc = _vmcsc()
     commands = {
         PLAIN: Command([sys.executable, "-c", "pass"]),
@@ -67,6 +71,7 @@ def _commands(folder: Path) -> dict[str, Command]:
         SEEN: Command([*vmcsc, "check", str(seen)]),
         CHANGED: Command([*vmcsc, "check", str(changed)], change),
         HEADER: Command([*vmcsc, "emit", "c-header", str(changed), "-o", str(folder / "vmcs.h")], change),
+        DIAGNOSED: Command([*vmcsc, "diagnose", str(folder / "dmesg.txt")], code=1),
     }
     if find_spec("check_jsonschema") is not None:
         validator = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(folder / "schema.json"), str(data)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from vmcsc.architecture.database import Database
@@ -45,10 +45,8 @@ def suspects_of(
         deciding = tuple(text_of(one) for one in missing[result.rule.id] if one[0] in (MSR, CPU))
         if not deciding:
             continue
-        alike: dict[tuple[Value, ...], list[Cpu]] = {}
-        for processor in processors.all:
-            alike.setdefault(processors.answers(result.bound, processor), []).append(processor)
-        cpus = {cpu.name for same in alike.values() if _violates(result, checked, same[0], database) for cpu in same}
+        alike = processors.alike(result.bound)
+        cpus = {cpu.name for same in alike if _violates(result, checked, same[0], database) for cpu in same}
         if cpus:
             names = tuple(cpu.name for cpu in processors.all if cpu.name in cpus)
             found.append(Suspect(result, names, deciding, causes_of(result.rule, checked.state)))
@@ -63,21 +61,27 @@ def _violates(result: RuleResult, checked: Checked, cpu: Cpu, database: Database
 
 
 class _Processors:
-    """The processors that can be read, and what each of them answers to what rules ask."""
+    """The processors that can be read, and what they answer to what rules ask."""
 
     def __init__(self, database: Database) -> None:
         read = (read_cpu(name, database, Diagnostics()) for name in shipped_cpus(database))
         self.all = tuple(cpu for cpu in read if cpu is not None)
-        self._capabilities = {cpu.name: Capabilities(database, cpu) for cpu in self.all}
-        self._answers: dict[tuple[str, str], tuple[Value, ...]] = {}
+        self._capabilities = [Capabilities(database, cpu) for cpu in self.all]
+        self._answers: dict[tuple[str | int, ...], tuple[Value, ...]] = {}
 
-    def answers(self, bound: BoundRule, cpu: Cpu) -> tuple[Value, ...]:
-        """What the processor answers to everything that the rule asks of one."""
-        key = (bound.rule.id, cpu.name)
-        if key not in self._answers:
-            of = self._capabilities[cpu.name]
-            self._answers[key] = tuple(_answer(leaf, of) for leaf in bound.leaves() if isinstance(leaf, _ASKED))
-        return self._answers[key]
+    def alike(self, bound: BoundRule) -> Iterator[list[Cpu]]:
+        """The processors in groups of which each answers alike to everything that the rule asks of one."""
+        asked = {leaf.key: leaf for leaf in bound.leaves() if isinstance(leaf, _ASKED)}
+        groups: dict[tuple[Value, ...], list[Cpu]] = {}
+        for cpu, *answers in zip(self.all, *(self._all_answers(leaf) for leaf in asked.values()), strict=True):
+            groups.setdefault(tuple(answers), []).append(cpu)
+        yield from groups.values()
+
+    def _all_answers(self, leaf: nodes.Leaf) -> tuple[Value, ...]:
+        """What each of the processors answers."""
+        if leaf.key not in self._answers:
+            self._answers[leaf.key] = tuple(_answer(leaf, of) for of in self._capabilities)
+        return self._answers[leaf.key]
 
 
 def _answer(leaf: nodes.Leaf, capabilities: Capabilities) -> Value:
