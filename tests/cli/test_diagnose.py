@@ -99,6 +99,16 @@ def test_how_to_get_a_dump_is_said_where_the_kernel_made_none(vmcsc: Any, log: A
     assert "/sys/module/kvm_intel/parameters/dump_invalid_vmcs" in shown.out
 
 
+def test_an_error_without_a_dump_is_explained_as_far_as_it_goes(vmcsc: Any, log: Any) -> None:
+    shown = vmcsc("diagnose", log("KVM: entry failed, hardware error 0x80000021\n"))
+    assert shown.code == 0
+    assert "exit reason 33 (VM-entry failure due to invalid guest state)" in shown.out
+    assert "no dump of a VMCS is in the log" in shown.out
+    assert "/sys/module/kvm_intel/parameters/dump_invalid_vmcs" in shown.out
+    assert "error 7" in vmcsc("diagnose", log("KVM: entry failed, hardware error 0x7\n")).out
+    assert "no dump" not in vmcsc("diagnose", log("error: failed to set MSR 0x48b to 0x2200000000\n")).out
+
+
 def test_standard_input_is_a_log(vmcsc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments in ((), ("-",)):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BAD.encode())))

@@ -15,8 +15,8 @@ from vmcsc.diagnose.dump import Dump, Log
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.expression.value import known
 
-COUNTS = ("vm_entry_msr_load_count", "vm_exit_msr_store_count", "vm_exit_msr_load_count")
-"""Fields that dump_vmcs() reads only to know whether it prints a list."""
+COUNTS = ("vm_entry_msr_load_count", "vm_exit_msr_store_count", "vm_exit_msr_load_count", "cr3_target_count")
+"""Fields that dump_vmcs() reads only to know whether it prints a list (the last one until Linux 5.4)."""
 
 LIST = "vm_entry_msr_load"
 

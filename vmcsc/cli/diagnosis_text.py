@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from vmcsc.architecture.database import Database
+from vmcsc.architecture.dumps import dumps_of
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.check.evaluate import Status
 from vmcsc.check.missing import CPU, FIELD, MSR, WRITTEN
@@ -16,7 +17,7 @@ from vmcsc.diagnose.caveats import caveats
 from vmcsc.diagnose.diagnosis import Diagnosis, Violation
 from vmcsc.diagnose.dump import Event, Log
 from vmcsc.diagnose.messages import MAY_BE_1, Asked, asked_of
-from vmcsc.diagnose.reported import Fit
+from vmcsc.diagnose.reported import Fit, answer_in
 from vmcsc.diagnostic import Diagnostic
 from vmcsc.records import replace
 from vmcsc.report.cells import visible
@@ -35,10 +36,17 @@ def print_log(log: Log, found: Sequence[Diagnosis], cpu: Cpu, database: Database
     if lines:
         put("\n" if found else "", sys.stdout)
         _put_lines(lines)
-    if not found:
-        _put_lines(["no dump of a VMCS or of registers is in the log"])
+    asked = any(event.means in ("failed", "undumped") for event in log.events)
+    if asked and not any(one.dump.headed or one.dump.written for one in found):
+        _put_lines(["no dump of a VMCS is in the log", *(f"  {way}" for way in how_to_dump(database))])
     if log.further:
         _put_lines([f"{counted(log.further, 'further dump')} of the log not looked at"])
+
+
+def how_to_dump(database: Database) -> list[str]:
+    """How to have a VMCS printed, by what the specs say of programs that do not."""
+    pieces = (piece for same in dumps_of(database).events.values() for piece in same)
+    return list(dict.fromkeys(piece.says for piece in pieces if piece.says))
 
 
 def _print_dump(log: Log, one: Diagnosis, color: str) -> None:
@@ -141,8 +149,9 @@ def _checked(one: Diagnosis) -> str:
 def _message(event: Event, cpu: Cpu, database: Database) -> Iterator[str]:
     """A message, what it asked for, and what to do."""
     yield f"{event.span}: {event.span.text.strip()[:200]}"
-    if event.says:
-        yield f"  {event.says}"
+    answer = answer_in(event.values, {}, database)
+    if answer is not None:
+        yield f"  {answer}"
     asked = asked_of(event, database, cpu)
     lacking = [one for one in asked if one.granted is False]
     if cpu is UNKNOWN_CPU:

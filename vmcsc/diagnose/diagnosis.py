@@ -120,13 +120,15 @@ class Diagnosis:
 
     @cached_property
     def exit(self) -> tuple[int, ExitReason | None] | None:
-        """The exit reason that the dump has besides, which no failed entry wrote: its number and entry."""
+        """The exit reason that the dump has though this entry did not write it: its number and entry."""
         for failure in dumps_of(self.database).failures:
             value = self.dump.fields.get(failure.field)
-            reasons = {one.number: one for one in getattr(self.database, f"{failure.outcome}s").values()}
-            if failure.qualified_by is not None and value is not None and value.is_known and value.bits < failure.least:
+            if failure.qualified_by is None or value is None or not value.is_known:
+                continue
+            if value.bits < failure.least or (self.reported is not None and self.reported.failure is not failure):
                 number = value.bits & failure.mask
-                return number, reasons.get(number)
+                reasons = (one for one in self.database.exit_reasons.values() if one.number == number)
+                return number, next(reasons, None)
         return None
 
 

@@ -61,13 +61,19 @@ class Reported:
 def reported_of(dump: Dump, database: Database) -> Reported | None:
     """What the dump, or a message that belongs to it, says that the processor answered; None where no entry failed."""
     told = {name: value.bits for name, value in dump.fields.items() if value.is_known}
-    said = [event.values for event in dump.events if event.means == "failed"]
-    for values in (*said, told):
-        for failure in dumps_of(database).failures:
-            number = values.get(failure.field)
-            if isinstance(number, int) and number >= failure.least:
-                qualifying = values if failure.qualified_by in values else told
-                return Reported(dict(_parts(failure, number, qualifying)), failure, database)
+    said = (answer_in(event.values, told, database) for event in dump.events if event.means == "failed")
+    return next((one for one in said if one is not None), answer_in(told, told, database))
+
+
+def answer_in(
+    values: Mapping[str, int | str], besides: Mapping[str, int | str], database: Database
+) -> Reported | None:  # fmt: skip
+    """The answer that is among the values of fields; what says more of it may stand `besides`."""
+    for failure in dumps_of(database).failures:
+        number = values.get(failure.field)
+        if isinstance(number, int) and number >= failure.least:
+            qualifying = values if failure.qualified_by in values else besides
+            return Reported(dict(_parts(failure, number, qualifying)), failure, database)
     return None
 
 
