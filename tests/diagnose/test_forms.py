@@ -185,6 +185,7 @@ def events(text: str, database: Database) -> list[Event]:
     [
         ("KVM: entry failed, hardware error 0x80000021", "failed", {"exit_reason": 0x80000021}),
         ("KVM: entry failed, hardware error 0x7", "failed", {"vm_instruction_error": 7}),
+        ("KVM: entry failed, hardware error 0xffffffff", "failed", {}),  # of another vendor's processor
         ("kvm: vm entry failed with error 0x80000021", "failed", {"exit_reason": 0x80000021}),
         ("(XEN) d3v0 vmentry failure (reason 0x80000021): Invalid guest state (4)", "failed",
          {"exit_reason": 0x80000021, "exit_qualification": 4}),

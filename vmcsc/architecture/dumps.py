@@ -92,11 +92,12 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A field of which values from `least` on say that an entry failed; its bits in `mask` are what outcomes of rules
-    call `outcome`. `qualified_by` is the field that says more."""
+    """A field of which values from `least` to `greatest` say that an entry failed; its bits in `mask` are what outcomes
+    of rules call `outcome`. `qualified_by` is the field that says more."""
 
     field: str
     least: int
+    greatest: int
     outcome: str
     mask: int
     qualified_by: str | None
@@ -193,7 +194,7 @@ def _slot(found: re.Match[str], ways: Mapping[str, tuple[Move, ...]]) -> Slot:
 
 
 def _failure(raw: Mapping[str, Any]) -> Failure:
-    return Failure(raw["field"], raw["from"], raw["outcome"], raw["mask"], raw.get("qualified_by"))
+    return Failure(raw["field"], raw["from"], raw["to"], raw["outcome"], raw["mask"], raw.get("qualified_by"))
 
 
 def _move(raw: Mapping[str, Any]) -> Move:

@@ -71,7 +71,7 @@ def answer_in(
     """The answer that is among the values of fields; what says more of it may stand `besides`."""
     for failure in dumps_of(database).failures:
         number = values.get(failure.field)
-        if isinstance(number, int) and number >= failure.least:
+        if isinstance(number, int) and failure.least <= number <= failure.greatest:
             qualifying = values if failure.qualified_by in values else besides
             return Reported(dict(_parts(failure, number, qualifying)), failure, database)
     return None

@@ -43,7 +43,9 @@ def event_of(means: str, says: str, found: Match, source: Source, dumps: Dumps) 
     values: dict[str, int | str] = {}
     for one in found.found:
         if one.slot.name == "failure":
-            name = next((failure.field for failure in dumps.failures if one.number >= failure.least), "")
+            name = next(
+                (failure.field for failure in dumps.failures if failure.least <= one.number <= failure.greatest), ""
+            )
             values |= {name: one.number} if name else {}
         elif one.slot.name:
             values[one.slot.name] = one.text if one.slot.digits < 0 else one.number
