@@ -32,7 +32,7 @@ EXPECTED = re.compile(r"(?P<severity>error|warning|note)\[(?P<code>VMX\d{4})\](:
 EXPECT_FILE = re.compile(r"(?P<line>\d+): (?P<expected>.*)")
 
 ELSEWHERE = {
-    "VMX1014": "a text that long does not belong in a corpus: tests/test_hostile_policies.py",
+    "VMX1014": "a text that long does not belong in a corpus: tests/hostile/test_policies.py",
     "VMX2030": "only a VMCS that `vmcsc check --state` reads has such values: tests/check/test_vmcs_file.py",
     "VMX3017": "only a machine can be unavailable: tests/capabilities/test_live.py, test_kvm.py",
     "VMX3023": "only said where --strict asks: tests/policy/test_state_blocks.py",
