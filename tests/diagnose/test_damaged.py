@@ -145,6 +145,7 @@ def test_lines_that_a_terminal_breaks_are_put_together(
     found = only_dump("\n".join(broken), database)
     assert agrees(found, whole)
     assert found.fields.keys() == whole.fields.keys()
+    assert found.strange == []
 
 
 def test_two_dumps_of_tasks_that_print_at_once_are_told_apart(text: str, whole: Dump, database: Database) -> None:
@@ -166,6 +167,85 @@ def test_several_dumps_of_a_log_are_told_apart(text: str, whole: Dump, database:
     assert [dump.fields for dump in log.dumps] == [whole.fields] * 3
     count = len(text.splitlines())
     assert [dump.first_line for dump in log.dumps] == [2, count + 3, 2 * count + 3]
+
+
+CR0 = "CR0: actual=0x0000000000000021, shadow=0x0000000000000001,"
+MASK = "gh_mask=fffffffffffffff7"
+NOISE = "usb 1-1: new high-speed USB device"
+
+
+def test_a_heading_that_is_missing_is_told_by_what_only_its_section_has(database: Database) -> None:
+    """Sections come in one order, so that a line may mean another thing than before."""
+    lines = [
+        "*** Guest State ***",
+        "CR3 = 0x0000000000001000",
+        "FSBase=0000000000000001 GSBase=0000000000000002",
+        "CR0=0000000080050033 CR3=0000000000002000",
+        "TSC Offset = 0x0000000000000003",
+        "PLE Gap=00000004 Window=00000005",
+    ]
+    found = only_dump("\n".join(lines), database)
+    told = {name: value.bits for name, value in found.fields.items()}
+    assert (told["guest_cr3"], told["host_cr3"], told["host_gs_base"]) == (0x1000, 0x2000, 2)
+    assert (told["tsc_offset"], told["ple_gap"]) == (3, 4)
+    assert found.strange == []
+
+
+def test_a_line_waits_for_its_other_half_only_so_long(database: Database) -> None:
+    soon = only_dump("\n".join(["*** Guest State ***", CR0, *[NOISE] * 3, MASK]), database)
+    assert soon.fields["cr0_guest_host_mask"].bits == 0xFFFFFFFFFFFFFFF7
+    late = only_dump("\n".join(["*** Guest State ***", CR0, *[NOISE] * 9, MASK, "CR3 = 0x0000000000001000"]), database)
+    assert "cr0_guest_host_mask" not in late.fields
+    assert late.fields["guest_cr0"].bits == 0x21
+    assert CR0 in [span.text for span in late.strange]
+
+
+def test_a_dump_is_over_where_nothing_more_comes(database: Database) -> None:
+    lines = ["*** Guest State ***", "CR3 = 0x0000000000001000", *[NOISE] * 100, "RFLAGS=0x00000002"]
+    found = only_dump("\n".join(lines), database)
+    assert found.fields.keys() == {"guest_cr3"}
+    assert (found.strange, found.last_line) == ([], 2)
+
+
+def test_the_same_heading_begins_another_dump(database: Database) -> None:
+    lines = ["*** Guest State ***", "CR3 = 0x0000000000001000", "*** Guest State ***", "CR3 = 0x0000000000002000"]
+    assert [dump.fields["guest_cr3"].bits for dump in log_of("\n".join(lines), database).dumps] == [0x1000, 0x2000]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CR3 = 0x0000000000001000xyz",
+        "CR3 = 0x000000000001000",
+        "CR3 = 0x00000000000000010000",
+        "Interruptibility = 100000001",
+        "CR3 = ",
+        "CR3",
+    ],
+)
+def test_a_number_that_is_none_of_the_field_is_listed(line: str, database: Database) -> None:
+    found = only_dump(f"*** Guest State ***\n{line}\nRFLAGS=0x00000002\n", database)
+    assert found.fields.keys() == {"guest_rflags"}
+    assert found.strangers == 1
+
+
+def test_a_few_words_that_look_like_a_dump_are_none_beside_one(database: Database) -> None:
+    real = ["*** Guest State ***", "CR3 = 0x0000000000001000"]
+    log = log_of("\n".join(["RFLAGS=0x00000246", *[NOISE] * 100, *real]), database)
+    assert [dump.first_line for dump in log.dumps] == [102]
+    assert only_dump("RFLAGS=0x00000246\n", database).fields.keys() == {"guest_rflags"}
+
+
+def test_a_line_without_a_caller_goes_on_with_the_last(database: Database) -> None:
+    found = only_dump(f"[ 1.0][ T12] *** Guest State ***\n[ 1.0][ T12] {CR0}\n{MASK}\n", database)
+    assert found.fields.keys() == {"guest_cr0", "cr0_read_shadow", "cr0_guest_host_mask"}
+
+
+def test_a_message_belongs_to_the_dump_that_is_nearest(database: Database) -> None:
+    one = ["*** Guest State ***", "CR3 = 0x0000000000001000"]
+    lines = [*one, *[NOISE] * 80, "KVM: entry failed, hardware error 0x7", *one, *[NOISE] * 80]
+    first, second = log_of("\n".join([*lines, "KVM: entry failed, hardware error 0x8"]), database).dumps
+    assert [len(dump.events) for dump in (first, second)] == [0, 2]
 
 
 def test_half_a_message_within_a_dump_is_no_part_of_it(database: Database) -> None:

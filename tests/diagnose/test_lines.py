@@ -7,6 +7,8 @@ import random
 import tracemalloc
 from collections.abc import Iterator
 
+import pytest
+
 from tests.diagnose.given import log_of
 from tests.diagnose.patterns import distinct
 from tests.diagnose.written import written
@@ -89,6 +91,18 @@ def test_memory_does_not_grow_with_the_log(database: Database) -> None:
 
     most(1)
     assert most(80) < most(10) + (8 << 20)
+
+
+def test_a_stream_without_an_end_is_read_up_to_a_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forever() -> Iterator[bytes]:
+        yield dump_text(database).encode()
+        while True:
+            yield NOISE.encode() * 10_000
+
+    monkeypatch.setattr("vmcsc.diagnose.lines.MOST", 20 * BLOCK)
+    log = read_log(Endless(forever()), "log", database)
+    assert (len(log.dumps), log.unread) == (1, True)
+    assert not log_of(dump_text(database), database).unread
 
 
 def test_a_line_without_an_end_is_looked_at_as_far_as_lines_are(database: Database) -> None:

@@ -109,6 +109,7 @@ def _print(
             "path": log.name,
             "lines": log.lines,
             "further": log.further,
+            "unread": log.unread,
             "dumps": [as_json(one) for one in found],
             "messages": [event_json(event, database, cpu) for event in log.events],
         }

@@ -39,6 +39,8 @@ def print_log(log: Log, found: Sequence[Diagnosis], cpu: Cpu, database: Database
     asked = any(event.means in ("failed", "undumped") for event in log.events)
     if asked and not any(one.dump.headed or one.dump.written for one in found):
         _put_lines(["no dump of a VMCS is in the log", *(f"  {way}" for way in how_to_dump(database))])
+    if log.unread:
+        _put_lines([f"only the first {counted(log.lines, 'line')} of the log were looked at"])
     if log.further:
         _put_lines([f"{counted(log.further, 'further dump')} of the log not looked at"])
 

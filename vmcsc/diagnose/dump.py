@@ -74,10 +74,12 @@ class Dump:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A text that was read. `further`: how many dumps it has besides `dumps`; `lines`: how many lines in all."""
+    """A text that was read. `further`: how many dumps it has besides `dumps`; `lines`: how many lines were looked at,
+    and `unread`: whether there are more."""
 
     name: str
     dumps: tuple[Dump, ...]
     events: tuple[Event, ...]
     lines: int
     further: int = 0
+    unread: bool = False

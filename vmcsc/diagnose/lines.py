@@ -12,6 +12,9 @@ from vmcsc.source import Source
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 
+MOST = 4 << 30
+"""Bytes of a log that are looked at: a stream may have no end."""
+
 BEFORE = 2000
 """Characters before an anchor that are read too: the beginning of a dump may have none."""
 
@@ -33,7 +36,7 @@ class Lines:
     """The lines of a stream with their numbers, after what terminals and mails add is taken away.
 
     `open` is set by whoever reads them while the next lines count even without an anchor, and `only` once nothing else
-    does than how often these texts occur, which `occurrences` says then.
+    does than how often these texts occur, which `occurrences` says then. `unread`: there is more than is looked at.
     """
 
     def __init__(self, stream: Bytes, name: str, anchors: Sequence[str]) -> None:
@@ -41,13 +44,14 @@ class Lines:
         self.open = False
         self.only: Sequence[str] = ()
         self.occurrences = 0
+        self.unread = False
         self._stream = stream
         self._name = name
         self._anchors = anchors
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         first = True
-        for block in _blocks(self._stream):
+        for block in self._blocks():
             yield from self._all(block) if first else self._near_anchors(block)
             first = False
 
@@ -76,6 +80,25 @@ class Lines:
             if line and not line.isspace():
                 yield self.count, clean(line)
 
+    def _blocks(self) -> Iterator[str]:
+        """Whole lines together, as text; a line that is longer than a block is split."""
+        data = self._stream.read(BLOCK)
+        decoder = codecs.getincrementaldecoder(_encoding(data))(errors="replace")
+        rest, total = "", 0
+        while data and not self.unread:
+            text = rest + decoder.decode(data)
+            end = text.rfind("\n") + 1
+            whole = end if end else len(text) if len(text) > BLOCK else 0
+            if whole:
+                yield text[:whole]
+            rest = text[whole:]
+            total += len(data)
+            data = self._stream.read(BLOCK)
+            self.unread = bool(data) and total >= MOST
+        rest += decoder.decode(b"", final=True)
+        if rest:
+            yield rest
+
     def source(self, number: int, text: str) -> Source:
         """One line as a text of its own, for places in it."""
         return Source(self._name, text, first_line=number)
@@ -101,28 +124,6 @@ def clean(line: str) -> str:
         line = _CONTROLS.sub(" ", line.replace("\t", " "))
     quoted = _QUOTES.match(line)
     return line[quoted.end() :].rstrip() if quoted else line.rstrip()
-
-
-def _blocks(stream: Bytes) -> Iterator[str]:
-    """Whole lines together, as text; a line that is longer than a block is split."""
-    data = stream.read(BLOCK)
-    decoder = codecs.getincrementaldecoder(_encoding(data))(errors="replace")
-    rest = ""
-    while data:
-        text = rest + decoder.decode(data)
-        end = text.rfind("\n") + 1
-        if end:
-            yield text[:end]
-            rest = text[end:]
-        elif len(text) > BLOCK:
-            yield text
-            rest = ""
-        else:
-            rest = text
-        data = stream.read(BLOCK)
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        yield rest
 
 
 def _encoding(data: bytes) -> str:

@@ -88,7 +88,9 @@ class _Kept:
         whole = [dump for dump in self._dumps if dump.headed or len(dump.fields) > ENOUGH]
         dumps = sorted(whole or self._dumps, key=lambda dump: dump.first_line)
         _attach(self._events, dumps)
-        return Log(name, tuple(dumps), tuple(self._events), lines.count, self._further + lines.occurrences)
+        return Log(
+            name, tuple(dumps), tuple(self._events), lines.count, self._further + lines.occurrences, lines.unread
+        )
 
 
 def _attach(events: Iterable[Event], dumps: list[Dump]) -> None:

@@ -91,8 +91,9 @@ class Where:
     def _candidates(self) -> Iterator[tuple[str, Sequence[Piece]]]:
         if self.form is not None and self.section is not None:
             yield from self.section.pieces.items()
-            for section in self.form.sections[self.section.number + 1 :]:
-                yield from _alone(section, self.form)
+            ahead = self.form.sections[self.section.number :]
+            for section in ahead[1:]:
+                yield from _alone(section, ahead)
         elif self.form is not None:
             yield from (item for section in self.form.sections for item in section.pieces.items())
         yield from (item for form in self.dumps.forms for item in form.begins.items())
@@ -102,9 +103,9 @@ class Where:
             yield from (item for section in sections for item in section.pieces.items())
 
 
-def _alone(section: Section, form: Form) -> Iterator[tuple[str, Sequence[Piece]]]:
-    """Pieces that no other section has, so that they tell the section where its heading is missing."""
+def _alone(section: Section, ahead: Sequence[Section]) -> Iterator[tuple[str, Sequence[Piece]]]:
+    """Pieces that no other section from here on has, so that they tell the section where its heading is missing."""
     for word, pieces in section.pieces.items():
-        others = {one.parts[0][0] for other in form.sections if other is not section
+        others = {one.parts[0][0] for other in ahead if other is not section
                   for one in other.pieces.get(word, ())}  # fmt: skip
         yield word, [piece for piece in pieces if piece.parts[0][0] not in others]
