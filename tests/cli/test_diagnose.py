@@ -136,6 +136,8 @@ def test_a_pipe_is_read_and_a_device_is_not(vmcsc: Any, tmp_path: Path) -> None:
         ('{"GUEST_CR3": "0x1g"}', "GUEST_CR3"),
         ('{"GUEST_CR33": 1}', "no field"),
         ("\x00\xff\x00", "none of 1 line"),
+        ("[    0.000000] Linux version 6.1: a\n[    0.000000] Command line: b\n[    0.1] c: d\n", "none of 3 lines"),
+        ("Nov 27 08:01:02 pve kernel: a\n" * 5, "none of 5 lines"),
         ("", "none of 0 lines"),
     ],
 )

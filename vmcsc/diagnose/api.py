@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,11 @@ from vmcsc.diagnose.log import read_log
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.source import MAX_BYTES, UnreadableText, source_of_bytes
+
+MAX_HEAD = 10_000
+"""Characters at the beginning of a text by which it is told whether it may be fields."""
+
+_KEY = re.compile(r"""["']?\w+["']?\s*:(\s|$)""")
 
 WRITTEN = Form("fields", "fields", "Fields in JSON or YAML", "the text does not give it", {}, ())
 """A VMCS that somebody wrote down, which is a dump too."""
@@ -91,8 +97,10 @@ def _ready(database: Database) -> None:
 
 def _may_be_fields(text: str) -> bool:
     """Whether the text looks like a mapping: a brace, or names with colons on its first lines."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return bool(lines) and (lines[0].startswith("{") or all(":" in line or line == "---" for line in lines[:3]))
+    lines = [
+        line.strip() for line in text[:MAX_HEAD].splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return bool(lines) and (lines[0].startswith("{") or all(_KEY.match(line) or line == "---" for line in lines[:3]))
 
 
 class _Chained:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import bits_of
 from vmcsc.architecture.model import ControlWord, Msr
-from vmcsc.capabilities.cpu import Capabilities, Cpu
+from vmcsc.capabilities.cpu import Allowed, Capabilities, Cpu
 from vmcsc.diagnose.dump import Event
 from vmcsc.records import dataclass
 
@@ -48,13 +48,13 @@ def asked_of(event: Event, database: Database, cpu: Cpu) -> tuple[Asked, ...]:
 
 
 def _control(msr: Msr, word: ControlWord, bit: int, capabilities: Capabilities) -> Asked:
-    granted = capabilities.allowed(word).may_be_1.bit(bit)
+    granted = _allowed(msr, word, capabilities).may_be_1.bit(bit)
     return Asked(msr, str(bit), word.by_bit[bit].path, MAY_BE_1, granted)
 
 
 def _settings(msr: Msr, word: ControlWord, value: int, capabilities: Capabilities) -> Iterator[Asked]:
     """The controls that the value lets be 1, and those that it lets be 0 and the host does not."""
-    allowed = capabilities.allowed(word)
+    allowed = _allowed(msr, word, capabilities)
     high = 32 if word.allowed_0 else 0
     for control in word.controls:
         bit = control.bit
@@ -62,6 +62,11 @@ def _settings(msr: Msr, word: ControlWord, value: int, capabilities: Capabilitie
             yield Asked(msr, str(bit + high), control.path, MAY_BE_1, allowed.may_be_1.bit(bit))
         if word.allowed_0 and not value >> bit & 1 and allowed.must_be_1.bit(bit):
             yield Asked(msr, str(bit), control.path, MAY_BE_0, False)
+
+
+def _allowed(msr: Msr, word: ControlWord, capabilities: Capabilities) -> Allowed:
+    """What the host allows by the MSR that the message is about: the TRUE one or the plain one."""
+    return capabilities.allowed_without_true(word) if msr.name == word.msr else capabilities.allowed(word)
 
 
 def _bits(msr: Msr, value: int, capabilities: Capabilities) -> Iterator[Asked]:
