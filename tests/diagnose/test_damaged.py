@@ -162,6 +162,14 @@ def test_two_dumps_of_tasks_that_print_at_once_are_told_apart(text: str, whole: 
     assert all(dump.strange == [] for dump in log.dumps)
 
 
+def test_more_tasks_than_are_told_apart_end_the_oldest_dump(text: str, whole: Dump, database: Database) -> None:
+    """Lines without a caller belong to the last line that has one, and end nobody's dump."""
+    begun = "".join(f"[ 1.0][ T{number}] *** Guest State ***\n" for number in range(100, 200))
+    own = "".join(f"[ 1.0][ T999] {line}\n{NOISE}\n" for line in text.splitlines())
+    dumps = log_of(begun + own, database).dumps
+    assert whole.fields in [dump.fields for dump in dumps]
+
+
 def test_several_dumps_of_a_log_are_told_apart(text: str, whole: Dump, database: Database) -> None:
     log = log_of(f"noise\n{text}more noise\n{text}{text}end\n", database)
     assert [dump.fields for dump in log.dumps] == [whole.fields] * 3

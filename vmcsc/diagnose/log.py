@@ -10,6 +10,7 @@ from vmcsc.architecture.dumps import dumps_of
 from vmcsc.diagnose.dump import Dump, Event, Log
 from vmcsc.diagnose.lines import Bytes, Lines
 from vmcsc.diagnose.reader import Reader
+from vmcsc.diagnose.where import Where
 
 MAX_DUMPS = 32
 """Dumps of one log that are kept; the others are counted."""
@@ -31,16 +32,16 @@ def read_log(stream: Bytes, name: str, database: Database) -> Log:
     dumps = dumps_of(database)
     lines = Lines(stream, name, dumps.anchors)
     headings = [form.sections[0].title for form in dumps.forms if form.sections[0].title]
-    kept = _Kept()
+    kept, nowhere = _Kept(), Where(dumps)
     readers: dict[str, Reader] = {}
     last: Reader | None = None
     for number, text in lines:
         caller = _caller(text)
-        if caller not in readers and len(readers) >= MAX_CALLERS:
-            kept.take(readers.pop(next(iter(readers))), over=True)
         reader = last if not caller and last is not None else readers.get(caller)
         if reader is None:
-            reader = readers[caller] = Reader(database)
+            if len(readers) >= MAX_CALLERS:
+                kept.take(readers.pop(next(iter(readers))), over=True)
+            reader = readers[caller] = Reader(database, nowhere)
         last = reader
         reader.line(lines.source(number, text))
         kept.take(reader)

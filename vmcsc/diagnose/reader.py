@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vmcsc.architecture.database import Database
-from vmcsc.architecture.dumps import WORD, Form, Section, dumps_of
+from vmcsc.architecture.dumps import WORD, Form, Section
 from vmcsc.diagnose.dump import Dump, Event
 from vmcsc.diagnose.match import Match, blanks
 from vmcsc.diagnose.take import event_of, take
@@ -41,13 +41,16 @@ class _Half:
 
 
 class Reader:
-    """Reads the lines of one stream of messages. `finished` are the dumps that are over, `events` the messages."""
+    """Reads the lines of one stream of messages. `finished` are the dumps that are over, `events` the messages.
 
-    def __init__(self, database: Database) -> None:
+    `nowhere` is the place outside of all dumps, which readers of one log share.
+    """
+
+    def __init__(self, database: Database, nowhere: Where) -> None:
         self.finished: list[Dump] = []
         self.events: list[Event] = []
         self._db = database
-        self._nowhere = self._where = Where(dumps_of(database))
+        self._nowhere = self._where = nowhere
         self._dump: Dump | None = None
         self._list = ""
         self._gap = 0
