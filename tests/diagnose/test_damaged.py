@@ -162,9 +162,12 @@ def test_two_dumps_of_tasks_that_print_at_once_are_told_apart(text: str, whole: 
     assert all(dump.strange == [] for dump in log.dumps)
 
 
-def test_more_tasks_than_are_told_apart_end_the_oldest_dump(text: str, whole: Dump, database: Database) -> None:
+def test_more_tasks_than_are_told_apart_end_the_oldest_dump(
+    text: str, whole: Dump, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lines without a caller belong to the last line that has one, and end nobody's dump."""
-    begun = "".join(f"[ 1.0][ T{number}] *** Guest State ***\n" for number in range(100, 200))
+    monkeypatch.setattr("vmcsc.diagnose.log.MAX_CALLERS", 3)
+    begun = "".join(f"[ 1.0][ T{number}] *** Guest State ***\n" for number in range(100, 106))
     own = "".join(f"[ 1.0][ T999] {line}\n{NOISE}\n" for line in text.splitlines())
     dumps = log_of(begun + own, database).dumps
     assert whole.fields in [dump.fields for dump in dumps]
