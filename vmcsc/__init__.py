@@ -35,6 +35,7 @@ __all__ = [
     "VmcscError",
     "backends",
     "check",
+    "check_many",
     "compile",
     "diagnose",
     "emit",
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from vmcsc.architecture.database import Database
     from vmcsc.backend import Artifact, Backend, backends, emit
     from vmcsc.capabilities.cpu import Cpu
-    from vmcsc.check.api import check
+    from vmcsc.check.api import check, check_many
     from vmcsc.check.check import Checked
     from vmcsc.check.memory import Memory
     from vmcsc.diagnose.api import diagnose
@@ -71,6 +72,7 @@ _HOMES = {
     "Checked": "check.check",
     "Memory": "check.memory",
     "check": "check.api",
+    "check_many": "check.api",
     "diagnose": "diagnose.api",
     "Diagnosis": "diagnose.diagnosis",
     "Cpu": "capabilities.cpu",

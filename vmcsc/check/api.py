@@ -1,14 +1,16 @@
-"""`vmcsc.check`: what VM entry makes of a VMCS, as data."""
+"""`vmcsc.check` and `vmcsc.check_many`: what VM entry makes of one VMCS or of many, as data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.loader import load_specs
 from vmcsc.architecture.lookup import field_of
+from vmcsc.architecture.model import Field, StateBits
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.capabilities.readers import read_cpu
 from vmcsc.check.check import Checked, check_fields
@@ -18,6 +20,9 @@ from vmcsc.diagnostic import Diagnostics
 from vmcsc.errors import VmcscError
 from vmcsc.expression.value import Value, known
 from vmcsc.vmcs import Vmcs
+
+if TYPE_CHECKING:
+    from vmcsc.check.many import Many
 
 
 def check(
@@ -47,6 +52,33 @@ def check(
     return check_fields(fields_of(vmcs), cpu_of(cpu, db), db, given, state)
 
 
+def check_many(
+    fields: Mapping[str, Any],
+    cpu: str | Path | Cpu | None = None,
+    processor: Mapping[str, Any] | None = None,
+    *,
+    database: Database | None = None,
+    statuses: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Many:
+    """Run every rule of VM entry over many VMCSs at once, in chunks; it needs numpy: `pip install 'vmcsc[batch]'`.
+
+    `fields` maps names, as for `check`, to arrays of one length (`uint64`); a pair of arrays is values and the mask of
+    the bits that are known of each; a number holds for every state. What is left out is unknown, and so is memory.
+    `processor` does the same for the state of the processor. `statuses`: also what became of each rule in each state.
+    `progress` is called with the number of states done. Raises `VmcscError` where an argument means nothing.
+    """
+    try:
+        from vmcsc.check import many
+    except ModuleNotFoundError:
+        raise VmcscError("many states at once need numpy: pip install 'vmcsc[batch]'") from None
+    db = database or shipped()
+    own = UNKNOWN_CPU if cpu is None else cpu_of(cpu, db)
+    named = {_field_named(name, db).name: raw for name, raw in fields.items()}
+    state = {_state_named(name, db).name: raw for name, raw in (processor or {}).items()}
+    return many.check_many(named, own, state, db, statuses=statuses, progress=progress)
+
+
 def shipped() -> Database:
     diagnostics = Diagnostics()
     database = load_specs([], diagnostics)
@@ -66,19 +98,28 @@ def cpu_of(cpu: str | Path | Cpu, database: Database) -> Cpu:
 
 
 def _field(name: str, raw: int | Value, database: Database) -> tuple[str, Value]:
+    field = _field_named(name, database)
+    return field.name, _value(raw, field.width, field.name)
+
+
+def _field_named(name: str, database: Database) -> Field:
     part = field_of(database, name)
     if part is None or part.high:
         near = get_close_matches(name[:100], database.fields, n=1)
         raise VmcscError(f"no field is named {name[:100]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    return part.name, _value(raw, part.field.width, part.name)
+    return part.field
 
 
-def _state(name: str, raw: int | str | Value, database: Database) -> tuple[str, Value]:
-    known_state = database.state.get(name)
-    if known_state is None:
+def _state_named(name: str, database: Database) -> StateBits:
+    if name not in database.state:
         near = get_close_matches(name[:100], database.state, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise VmcscError(f"nothing of the processor's state is named {name[:100]!r}{hint}")
+    return database.state[name]
+
+
+def _state(name: str, raw: int | str | Value, database: Database) -> tuple[str, Value]:
+    known_state = _state_named(name, database)
     if isinstance(raw, str):
         if raw not in known_state.values:
             values = ", ".join(known_state.values)

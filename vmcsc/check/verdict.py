@@ -54,7 +54,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Causes:
+class Causes:
     """What a violation causes: the number of the stage, and each outcome with its rank among those of the stage."""
 
     stage: int
@@ -63,9 +63,9 @@ class _Causes:
 
 def verdict(database: Database, results: Iterable[RuleResult]) -> Verdict:
     """The verdict of a whole evaluation."""
-    causes_of = _causes(database)
-    violated: list[list[tuple[_Causes, RuleResult]]] = [[] for _ in database.stages]
-    unsettled: list[dict[_Causes, None]] = [{} for _ in database.stages]
+    causes_of = causes_of_rules(database)
+    violated: list[list[tuple[Causes, RuleResult]]] = [[] for _ in database.stages]
+    unsettled: list[dict[Causes, None]] = [{} for _ in database.stages]
     for result in results:
         if result.status is Status.PASSED or result.status is Status.NOT_APPLICABLE:
             continue
@@ -87,16 +87,16 @@ def verdict(database: Database, results: Iterable[RuleResult]) -> Verdict:
 
 
 @lru_cache(maxsize=8)
-def _causes(database: Database) -> Mapping[str, _Causes]:
+def causes_of_rules(database: Database) -> Mapping[str, Causes]:
     """What the violation of each rule causes, by its id; rules that cause the same share it."""
-    shared: dict[tuple[object, ...], _Causes] = {}
+    shared: dict[tuple[object, ...], Causes] = {}
     found = {}
     for rule in database.rules:
         pairs = set(rule.outcome.items())
         number = next((n for n, stage in enumerate(database.stages) if pairs & set(stage.outcomes)), None)
         if number is not None:
             parts = tuple(tuple(outcome.items()) for outcome in (rule.outcome, *rule.other_outcomes))
-            causes = _Causes(number, tuple(_ranked(database.stages[number], part) for part in parts))
+            causes = Causes(number, tuple(_ranked(database.stages[number], part) for part in parts))
             found[rule.id] = shared.setdefault((number, parts), causes)
     return found
 
@@ -106,7 +106,7 @@ def _ranked(stage: Stage, parts: tuple[tuple[str, int | str], ...]) -> tuple[Out
     return Outcome(stage.name, parts), rank
 
 
-def _outcomes(causes: Sequence[tuple[_Causes, RuleResult | None]]) -> list[Outcome]:
+def _outcomes(causes: Sequence[tuple[Causes, RuleResult | None]]) -> list[Outcome]:
     """What rules of one stage may cause, each once, in the usual order; with the element that violates the rule."""
     found: dict[Outcome, tuple[int, int]] = {}
     earliest = min((result.element for _, result in causes if result and result.element and result.first), default=0)
