@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def pairs(draw: st.DrawFn) -> tuple[list[Value], list[Value]]:
 
 def column(values: list[Value]) -> Column:
     kind = np.bool_ if values[0].width == 1 else np.uint64
-    bits = np.array([one.bits for one in values], dtype=kind)
+    bits: Any = np.array([one.bits for one in values], dtype=kind)
     if all(one.is_known for one in values):
         return Column(values[0].width, bits)
     return Column(values[0].width, bits, np.array([one.known for one in values], dtype=kind))

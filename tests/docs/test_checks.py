@@ -42,11 +42,11 @@ def test_the_second_vmcs_gives_memory_the_processor_and_facts(database: Database
 
 
 def test_the_program_prints_what_its_comments_say() -> None:
-    [example] = blocks("python")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(example, "checks.md", "exec"), {})
-    assert printed.getvalue().splitlines() == re.findall(r"^print\(.*\)\s+# (.*)$", example, re.MULTILINE)
+    for example in (*blocks("python"), *blocks("python batch")):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(example, "checks.md", "exec"), {})
+        assert printed.getvalue().splitlines() == re.findall(r"^print\(.*\)\s+# (.*)$", example, re.MULTILINE)
 
 
 def test_the_policy_compiles_and_its_rules_are_counted(database: Database) -> None:

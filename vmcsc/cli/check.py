@@ -21,18 +21,25 @@ from vmcsc.result import Result
 def run(argv: Sequence[str]) -> int:
     started = time.time()
     arguments = (chosen := parser()).parse_intermixed_args(argv)
-    if not arguments.policies and not arguments.state:
+    given = [arguments.policies, arguments.state, arguments.states]
+    if not any(given):
         chosen.error("name a policy, or a VMCS with --state")
-    if arguments.policies and arguments.state:
-        chosen.error("either policies or --state")
+    if sum(map(bool, given)) > 1:
+        chosen.error("either policies, or --state, or --states")
+    if arguments.output and not arguments.states:
+        chosen.error("-o is for --states")
     try:
-        project = open_project(arguments, with_cpus=not arguments.cpu and not arguments.state)
+        project = open_project(arguments, with_cpus=not arguments.cpu and bool(arguments.policies))
     except VmcscError as error:
         return print_failure(error, sys.stdout, format=arguments.format, color=arguments.color)
     if arguments.state:
         from vmcsc.cli.check_state import check_states
 
         return check_states(arguments, project)
+    if arguments.states:
+        from vmcsc.cli.check_many import check_many_states
+
+        return check_many_states(arguments, project.database)
     named = NamedPolicies(project.database)
     diagnostics = Diagnostics(found=list(project.findings))
     results = []
@@ -76,7 +83,7 @@ def parser() -> Parser:
         "lack something about the CPU). A comment\n"
         "`# vmcsc: ignore[CODE] reason` in a policy ignores what is found on its line.\n"
         "With --state, say instead what VM entry makes of a VMCS that something else wrote: whether it succeeds,\n"
-        "which rules it violates, and which cannot be decided for want of what.",
+        "which rules it violates, and which cannot be decided for want of what; with --states, of how many.",
         "vmcsc check kvm-classic --cpu ice_lake_i7_1065g7",
         FINDINGS,
         SETTINGS,
@@ -90,6 +97,15 @@ def parser() -> Parser:
         help="a VMCS instead of a policy: {FIELD: value} in JSON or YAML, a .jsonl of many, or - for standard input;"
         " may be repeated",
     )
+    parser.add_argument(
+        "--states",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="many VMCSs at once, counted: arrays in an .npz (FIELD, FIELD.known for the bits that are known,"
+        " processor.NAME), or an object a line in a .jsonl; needs the extra `batch`; may be repeated",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="with --states, write what became of each to an .npz")
     add_cpus(parser)
     add_specs(parser)
     add_format(parser, FORMATS, "full", "how findings are printed")
