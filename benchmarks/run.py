@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import batches
 import emulator
 import in_process
 import kernels
@@ -22,7 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="runs of each command (default: 25)")
     parser.add_argument(
-        "--only", choices=("start-up", "in-process", "machine", "bochs", "kernels", "logs"), help="one part of it"
+        "--only",
+        choices=("start-up", "in-process", "machine", "bochs", "kernels", "logs", "batches"),
+        help="one part of it",
     )
     arguments = parser.parse_args()
     before = os.getloadavg()[0]
@@ -40,6 +43,8 @@ def main() -> int:
         rows += kernels.rows(arguments.rounds)
     if arguments.only in (None, "logs"):
         rows += logs.rows(arguments.rounds)
+    if arguments.only in (None, "batches"):
+        rows += batches.rows(arguments.rounds)
     print(table(rows))
     load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {load}")

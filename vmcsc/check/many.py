@@ -265,23 +265,19 @@ class _Effects:
         ranked.sort(key=lambda one: one[:3])
         self.outcomes = tuple(dict.fromkeys(outcome for *_, outcome in ranked))
         places = {outcome: place for place, outcome in enumerate(self.outcomes)}
-        self._order = np.array([index for _, _, index, _ in ranked], dtype=np.int32)
-        self._outcome = np.array([places[outcome] for *_, outcome in ranked], dtype=np.int32)
+        self._backwards = [(index, places[outcome]) for _, _, index, outcome in reversed(ranked)]
 
     def of(self, found: Array) -> tuple[Array, Array, Array]:
         """The verdict, the place of the usual outcome and that of its rule, for each state."""
-        ordered = found[self._order]
-        violated = np.ascontiguousarray((ordered == _VIOLATED).T)
-        earliest = violated.argmax(axis=1)
-        fails = violated[np.arange(len(earliest)), earliest]
-        unsettled = (ordered == _UNDETERMINED).any(axis=0)
-        verdict = np.where(fails, FAILS, np.where(unsettled, UNDETERMINED, ENTERS))
-        nothing = np.int32(-1)
-        return (
-            verdict,
-            np.where(fails, self._outcome[earliest], nothing),
-            np.where(fails, self._order[earliest], nothing),
-        )
+        violated, unsettled = found == _VIOLATED, np.zeros(found.shape[1], dtype=np.bool_)
+        outcome, first = (np.full(found.shape[1], -1, dtype=np.int32) for _ in range(2))
+        for index, place in self._backwards:  # what is written last is what the processor comes to first
+            if violated[index].any():
+                np.copyto(outcome, np.int32(place), where=violated[index])
+                np.copyto(first, np.int32(index), where=violated[index])
+            np.logical_or(unsettled, found[index] == _UNDETERMINED, out=unsettled)
+        verdict = np.where(first >= 0, FAILS, np.where(unsettled, UNDETERMINED, ENTERS))
+        return verdict, outcome, first
 
 
 @lru_cache(maxsize=8)
