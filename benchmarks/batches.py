@@ -1,4 +1,4 @@
-"""How many states a second the rules run over: one after the other, and over arrays of numpy, known and partly known."""
+"""How many states a second the rules run over: one after the other, and over arrays of numpy."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ def rows(rounds: int) -> list[Row]:
     distinct = len(np.unique(np.stack(list(fields.values()), axis=1), axis=0))
     assert distinct >= STATES * 0.9, distinct
     whole = np.uint64(2**64 - 1)
-    masked = {name: (value, np.where(chance.random(STATES) < 0.02, chance.integers(0, 2**63, STATES, dtype=np.uint64), whole))
-              for name, value in fields.items()}  # fmt: skip
+    masked = {}
+    for name, value in fields.items():
+        some = chance.integers(0, 2**63, STATES, dtype=np.uint64)
+        masked[name] = (value, np.where(chance.random(STATES) < 0.02, some, whole))
     processor = {name: one.bits for name, one in state.processor.items()}
     singles = [{name: Value(database.fields[name].width, int(value[n]), -1) for name, value in fields.items()}
                for n in range(ONE_BY_ONE)]  # fmt: skip
