@@ -74,7 +74,7 @@ def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Insta
 
 
 def test_the_c_header_is_there_and_keeps_the_contract() -> None:
-    assert backends() == ["c-header", "bytecode", "kvm-patch"]
+    assert backends() == ["c-header", "c-checker", "bytecode", "kvm-patch"]
     backend: Backend = get("c-header")
     assert backend.name == "c-header"
     assert backend.summary
@@ -125,7 +125,7 @@ def test_several_processors_give_one_header_that_mentions_them(database: Databas
 
 def test_another_distribution_brings_a_back_end(installer: Installer, vmcs: Vmcs) -> None:
     installer.install("vmcsc-plugin-notes", "notes = vmcsc_plugin_notes:Notes")
-    assert backends() == ["c-header", "bytecode", "kvm-patch", "notes"]
+    assert backends() == ["c-header", "c-checker", "bytecode", "kvm-patch", "notes"]
     assert get("notes").summary == "what a policy is called"
     assert emit(vmcs, "notes") == [Artifact("notes.txt", "hello p on 1"), Artifact("raw.bin", b"\0")]
     assert emit([vmcs, vmcs], "notes", greeting="ho", loud=True)[0] == Artifact("notes.txt", "HO P ON 2")
@@ -147,7 +147,7 @@ def test_a_back_end_that_does_not_load_says_why_and_leaves_the_others_alone(
     target: str, why: str, installer: Installer, vmcs: Vmcs
 ) -> None:
     installer.install("vmcsc-plugin-bad", f"bad = {target}")
-    assert backends() == ["c-header", "bytecode", "kvm-patch", "bad"]
+    assert backends() == ["c-header", "c-checker", "bytecode", "kvm-patch", "bad"]
     with pytest.raises(VmcscError, match="the back end 'bad'") as refused:
         get("bad")
     assert why in str(refused.value)
@@ -184,7 +184,7 @@ def test_one_distribution_found_twice_on_the_path_is_one(
     second.mkdir()
     Installer(second).install("vmcsc-plugin-twin", "notes = vmcsc_plugin_notes:Notes")
     monkeypatch.syspath_prepend(str(second))
-    assert backends() == ["c-header", "bytecode", "kvm-patch", "notes"]
+    assert backends() == ["c-header", "c-checker", "bytecode", "kvm-patch", "notes"]
 
 
 def test_options_come_from_a_dataclass(vmcs: Vmcs) -> None:

@@ -17,6 +17,7 @@ GROUP = "vmcsc.backends"
 
 _BUILT_IN = {
     "c-header": "vmcsc.backends.c_header:CHeader",
+    "c-checker": "vmcsc.backends.c_checker:CChecker",
     "bytecode": "vmcsc.backends.bytecode:Bytecode",
     "kvm-patch": "vmcsc.backends.kvm_patch:KvmPatch",
 }

@@ -189,7 +189,8 @@ def test_every_choice_of_every_option_is_offered_in_bash_and_fish(folder: Path) 
 
 def test_words_behind_an_option_that_takes_a_value_are_not_taken_for_operands(folder: Path) -> None:
     needs("bash")
-    assert bash_candidates(folder, "vmcsc", "emit", "--cpu", "c-header", "") == ["c-header", "bytecode", "kvm-patch"]
+    known = ["c-header", "c-checker", "bytecode", "kvm-patch"]
+    assert bash_candidates(folder, "vmcsc", "emit", "--cpu", "c-header", "") == known
     assert "kvm-classic" in bash_candidates(folder, "vmcsc", "emit", "c-header", "--format", "=", "json", "kvm")
 
 
@@ -214,7 +215,7 @@ def test_every_value_that_is_a_file_or_a_name_is_known_as_such() -> None:
         for option in command.options
         if option.value is not None and not option.value.words and not option.value.paths
     }
-    free = {"--prefix", "--match", "--name", "--only", "--reason", "--section", "--stdin-filename"}
+    free = {"--prefix", "--match", "--name", "--only", "--reason", "--section", "--stages", "--stdin-filename"}
     assert {flag for _, flag in unknown} <= free, unknown
 
 

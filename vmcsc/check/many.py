@@ -11,7 +11,7 @@ import numpy as np
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Capabilities, Cpu
 from vmcsc.check.evaluate import Status, rules_of
-from vmcsc.check.verdict import Outcome, causes_of_rules
+from vmcsc.check.verdict import Outcome, causes_of_rules, is_number
 from vmcsc.errors import VmcscError
 from vmcsc.expression import columns, nodes
 from vmcsc.expression.columns import Column
@@ -56,11 +56,17 @@ class Many:
     def count(self) -> int:
         return len(self.verdict)
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What outcomes are made of, as far as it is numbers."""
+        named = ((name, number) for one in self.outcomes for name, number in one.parts)
+        return tuple(dict.fromkeys(name for name, number in named if is_number(number)))
+
     def part(self, name: str, missing: int = -1) -> Array:
         """A part of each outcome, such as `exit_reason`, `instruction_error` or `qualification`: a number for each
         state, `missing` where the outcome has no such part or no outcome is certain."""
         numbers = [dict(one.parts).get(name, missing) for one in self.outcomes]
-        known = [number if isinstance(number, int) else missing for number in numbers]
+        known = [number if is_number(number) else missing for number in numbers]
         return np.array([*known, missing], dtype=np.int64)[self.outcome]
 
 

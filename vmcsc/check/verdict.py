@@ -22,6 +22,11 @@ class Outcome:
         return parts_text(self.parts)
 
 
+def is_number(part: int | str) -> bool:
+    """Whether a part of an outcome is a number, rather than a name or what is simply so."""
+    return isinstance(part, int) and not isinstance(part, bool)
+
+
 def parts_text(parts: Iterable[tuple[str, int | str]]) -> str:
     """An outcome as the manual writes it: `#UD`, `VMfailInvalid`, `exit reason 33, qualification 0`."""
     return ", ".join(_SHORT[name](value) if name in _SHORT else f"{_spoken(name)} {value}" for name, value in parts)

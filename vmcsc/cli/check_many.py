@@ -102,10 +102,8 @@ def _archive(many: Any) -> bytes:
         content,
         verdict=many.verdict,
         first_rule=many.first,
-        exit_reason=many.part("exit_reason"),
-        instruction_error=many.part("instruction_error"),
-        qualification=many.part("qualification"),
         rules=np.array(many.rules),
+        **{name: many.part(name) for name in many.parts},
     )
     return content.getvalue()
 

@@ -1,0 +1,149 @@
+"""The rules of VM entry as C: one function for each section of the manual, each rule below its id and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+from vmcsc.architecture.database import Database
+from vmcsc.check.evaluate import MAX_ELEMENTS
+from vmcsc.expression import nodes
+from vmcsc.expression.emit_c_three import LeafName, emit_c_three
+from vmcsc.expression.rules import BoundArea, BoundRule
+
+from ..c_header.text import comment_text, wrapped
+
+Section = tuple[str, Sequence[tuple[int, BoundRule]]]
+
+
+def structs(database: Database) -> str:
+    """The fields and the state of the processor by name."""
+    fields = "\n".join(f"    uint64_t {name}; /* {field.encoding:#06x} */" for name, field in database.fields.items())
+    state = "\n".join(f"    uint64_t {name};" for name in database.state)
+    return f"struct vmcsc_fields {{\n{fields}\n}};\n\nstruct vmcsc_processor {{\n{state}\n}};\n"
+
+
+def sections(rules: Sequence[BoundRule]) -> list[Section]:
+    """Rules of one section that stand together, with their numbers."""
+    grouped = groupby(enumerate(rules), key=lambda pair: pair[1].rule.section)
+    return [(section, list(pairs)) for section, pairs in grouped]
+
+
+def rule_functions(rules: Sequence[BoundRule], database: Database, members: Mapping[tuple[str | int, ...], str]) -> str:
+    """The functions, and the one that calls them all."""
+    leaf = leaf_of(database, members)
+    found, calls = [], []
+    for number, (section, own) in enumerate(sections(rules)):
+        body = "".join(_rule(index, bound, leaf) for index, bound in own)
+        found.append(
+            f"/* {comment_text(section)} */\n"
+            f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{body}}}\n"
+        )
+        calls.append(f"    vmcsc_section_{number}(x);")
+    return "\n".join(found) + (
+        "\n/* Every rule. */\nstatic inline void vmcsc_rules_run(struct vmcsc_check *x)\n{\n"
+        + "\n".join(calls)
+        + "\n}\n"
+    )
+
+
+def leaf_of(database: Database, members: Mapping[tuple[str | int, ...], str]) -> LeafName:
+    """How C reads what a rule reads."""
+
+    def read(leaf: nodes.Leaf) -> str:
+        match leaf:
+            case nodes.FieldBits():
+                return _cut(_field(leaf.field.name), leaf.low, leaf.width)
+            case nodes.ControlBit():
+                own = database.words[leaf.control.word]
+                bits = [_cut(_field(database.words[one.word].field), one.bit, 1)
+                        for one in (leaf.control, *database.activators(own))]  # fmt: skip
+                text = bits[0]
+                for one in bits[1:]:
+                    text = f"vmcsc_t_and({text}, {one})"
+                return text
+            case nodes.ProcessorState():
+                name = leaf.state.name
+                return _cut(f"vmcsc_v(x->state->processor.{name}, x->state->processor_known.{name})", 0, leaf.width)
+            case nodes.Memory():
+                return _bit_if(f"vmcsc_read(x, {emit_c_three(leaf.address, read)}, {leaf.width}u)", leaf.width)
+            case nodes.ElementBits():
+                return _bit_if(f"vmcsc_element(x, {leaf.low}u, {leaf.width}u)", leaf.width)
+            case _:
+                return f"x->cpu->{members[leaf.key]}"
+
+    return read
+
+
+def _field(name: str) -> str:
+    return f"vmcsc_v(x->state->fields.{name}, x->state->fields_known.{name})"
+
+
+def _cut(text: str, low: int, width: int) -> str:
+    return f"vmcsc_v_bit({text}, {low}u)" if width == 1 else f"vmcsc_v_slice({text}, {low}u, {width}u)"
+
+
+def _bit_if(text: str, width: int) -> str:
+    return f"vmcsc_v_bit({text}, 0u)" if width == 1 else text
+
+
+def _rule(index: int, bound: BoundRule, leaf: LeafName) -> str:
+    rule = bound.rule
+    condition = rule.require if rule.when is None else f"where {rule.when}: {rule.require}"
+    head = f"    /* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
+    body = _plain(index, bound, leaf) if bound.area is None else _each(index, bound, bound.area, leaf)
+    return head + body
+
+
+def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
+    when, require = emit_c_three(bound.when, leaf), emit_c_three(bound.require, leaf)
+    if when == "VMCSC_TRUE":
+        return (
+            wrapped(f"vmcsc_tell(x, {index}u, vmcsc_status(VMCSC_TRUE, {require}), 0u, 1u);", "    ", "        ") + "\n"
+        )
+    lines = [
+        "    {",
+        wrapped(f"const vmcsc_truth applies = {when};", "        ", "            "),
+        "        vmcsc_truth holds = VMCSC_MAYBE;",
+        "        if (applies != VMCSC_FALSE)",
+        wrapped(f"holds = {require};", "            ", "                "),
+        f"        vmcsc_tell(x, {index}u, vmcsc_status(applies, holds), 0u, 1u);",
+        "    }",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _each(index: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
+    """Violated if it is for one element, passed only if it is for all."""
+    emit: Callable[[nodes.Node], str] = lambda node: emit_c_three(node, leaf)  # noqa: E731
+    status = f"vmcsc_status({emit(bound.when)}, {emit(bound.require)})"
+    return f"""    {{
+        const struct vmcsc_value count = {emit(area.count)};
+        const struct vmcsc_value address = {emit(area.address)};
+        unsigned seen[4] = {{0u, 0u, 0u, 0u}}, status;
+        uint32_t i, broken = 0u;
+        if (count.known == vmcsc_mask({area.count.width}u) && count.bits == 0u) {{
+            status = VMCSC_NOT_APPLICABLE;
+        }} else if (count.known != vmcsc_mask({area.count.width}u) || address.known != ~(uint64_t)0
+                   || x->state->memory == 0) {{
+            x->element_known = 0;
+            status = {status};
+            if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && count.bits != 0u))
+                status = VMCSC_UNDETERMINED;
+        }} else {{
+            x->element_known = 1;
+            for (i = 0u; i < count.bits && i < {MAX_ELEMENTS}u && broken == 0u; i++) {{
+                x->element = address.bits + (uint64_t)i * {area.area.size}u;
+                status = {status};
+                if (status == VMCSC_VIOLATED)
+                    broken = i + 1u;
+                else
+                    seen[status] = 1u;
+            }}
+            status = broken != 0u ? VMCSC_VIOLATED
+                     : count.bits > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
+                     : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
+        }}
+        vmcsc_tell(x, {index}u, status, broken, !seen[VMCSC_UNDETERMINED]);
+    }}
+"""

@@ -1,0 +1,66 @@
+/* --- What the rules are run over, and what becomes of them --- */
+
+#define VMCSC_NOT_APPLICABLE 0u
+#define VMCSC_PASSED         1u
+#define VMCSC_VIOLATED       2u
+#define VMCSC_UNDETERMINED   3u
+
+/* Reads `bytes` (4 or 8) of physical memory, little endian: the value, and the mask of what is known of it. */
+typedef void (*vmcsc_memory)(void *context, uint64_t address, unsigned bytes, uint64_t *value, uint64_t *known);
+
+/* What becomes of one rule. `element`: the number from 1 of the element of an area that violates it, else 0; `first`:
+   no element before it can violate the rule. */
+struct vmcsc_rule_result {
+    uint8_t status, first;
+    uint32_t element;
+};
+
+/* A VMCS, the processor it is entered on, and its state, each with the mask of what is known of it. */
+struct vmcsc_state {
+    struct vmcsc_fields fields, fields_known;
+    struct vmcsc_processor processor, processor_known;
+    vmcsc_memory memory; /* null: nothing of memory is known */
+    void *context;
+};
+
+struct vmcsc_check {
+    const struct vmcsc_state *state;
+    const struct vmcsc_answers *cpu;
+    struct vmcsc_rule_result *results;
+    uint64_t element; /* the address of the element that a rule is about */
+    int element_known;
+};
+
+static inline struct vmcsc_value vmcsc_read(const struct vmcsc_check *x, struct vmcsc_value address, unsigned width)
+{
+    uint64_t value = 0u, known = 0u;
+    if (x->state->memory != 0 && address.known == ~(uint64_t)0)
+        x->state->memory(x->state->context, address.bits, width / 8u, &value, &known);
+    return vmcsc_v(value, known & vmcsc_mask(width));
+}
+
+/* Bits of the element that the rule is about, which lie within 64 bits from bit 0 or from bit 64 on. */
+static inline struct vmcsc_value vmcsc_element(const struct vmcsc_check *x, unsigned low, unsigned width)
+{
+    struct vmcsc_value half;
+    if (!x->element_known)
+        return vmcsc_v(0u, 0u);
+    half = vmcsc_read(x, vmcsc_v(x->element + (low / 64u) * 8u, ~(uint64_t)0), 64u);
+    return vmcsc_v_slice(half, low % 64u, width);
+}
+
+static inline unsigned vmcsc_status(vmcsc_truth applies, vmcsc_truth holds)
+{
+    if (applies == VMCSC_FALSE)
+        return VMCSC_NOT_APPLICABLE;
+    if (holds == VMCSC_TRUE)
+        return VMCSC_PASSED;
+    return applies == VMCSC_TRUE && holds == VMCSC_FALSE ? VMCSC_VIOLATED : VMCSC_UNDETERMINED;
+}
+
+static inline void vmcsc_tell(struct vmcsc_check *x, unsigned rule, unsigned status, uint32_t element, unsigned first)
+{
+    x->results[rule].status = (uint8_t)status;
+    x->results[rule].first = (uint8_t)first;
+    x->results[rule].element = element;
+}

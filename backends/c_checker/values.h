@@ -1,0 +1,188 @@
+/* --- Values of which some bits may be unknown --- */
+
+/* `bits` of which those in `known` are known; the others are 0 in `bits`. */
+struct vmcsc_value {
+    uint64_t bits, known;
+};
+
+/* A truth value: may it be true (1), may it be false (2). */
+typedef unsigned vmcsc_truth;
+#define VMCSC_TRUE  1u
+#define VMCSC_FALSE 2u
+#define VMCSC_MAYBE 3u
+
+static inline struct vmcsc_value vmcsc_v(uint64_t bits, uint64_t known)
+{
+    struct vmcsc_value value;
+    value.bits = bits & known;
+    value.known = known;
+    return value;
+}
+
+static inline uint64_t vmcsc_mask(unsigned width)
+{
+    return width < 64u ? ((uint64_t)1 << width) - 1u : ~(uint64_t)0;
+}
+
+static inline vmcsc_truth vmcsc_t(int truth)
+{
+    return truth ? VMCSC_TRUE : VMCSC_FALSE;
+}
+
+static inline vmcsc_truth vmcsc_t_not(vmcsc_truth a)
+{
+    return ((a << 1) | (a >> 1)) & 3u;
+}
+
+static inline vmcsc_truth vmcsc_t_and(vmcsc_truth a, vmcsc_truth b)
+{
+    return (a & b & 1u) | ((a | b) & 2u);
+}
+
+static inline vmcsc_truth vmcsc_t_or(vmcsc_truth a, vmcsc_truth b)
+{
+    return ((a | b) & 1u) | (a & b & 2u);
+}
+
+static inline vmcsc_truth vmcsc_t_xor(vmcsc_truth a, vmcsc_truth b)
+{
+    return vmcsc_t_or(vmcsc_t_and(a, vmcsc_t_not(b)), vmcsc_t_and(vmcsc_t_not(a), b));
+}
+
+/* One bit of a value as truth, and truth as a value of one bit. */
+static inline vmcsc_truth vmcsc_v_bit(struct vmcsc_value a, unsigned bit)
+{
+    return !(a.known >> bit & 1u) ? VMCSC_MAYBE : a.bits >> bit & 1u ? VMCSC_TRUE : VMCSC_FALSE;
+}
+
+static inline struct vmcsc_value vmcsc_t_value(vmcsc_truth a, unsigned width)
+{
+    return vmcsc_v(a & 1u, a == VMCSC_MAYBE ? vmcsc_mask(width) - 1u : vmcsc_mask(width));
+}
+
+static inline struct vmcsc_value vmcsc_v_slice(struct vmcsc_value a, unsigned low, unsigned width)
+{
+    return vmcsc_v((a.bits >> low) & vmcsc_mask(width), (a.known >> low) & vmcsc_mask(width));
+}
+
+/* Cut off at `width`, or widened from `from` with zeros. */
+static inline struct vmcsc_value vmcsc_v_resize(struct vmcsc_value a, unsigned from, unsigned width)
+{
+    uint64_t above = width > from ? vmcsc_mask(width) & ~vmcsc_mask(from) : 0u;
+    return vmcsc_v(a.bits, (a.known | above) & vmcsc_mask(width));
+}
+
+static inline struct vmcsc_value vmcsc_v_not(struct vmcsc_value a)
+{
+    return vmcsc_v(~a.bits, a.known);
+}
+
+static inline struct vmcsc_value vmcsc_v_and(struct vmcsc_value a, struct vmcsc_value b)
+{
+    return vmcsc_v(a.bits & b.bits, (a.known & b.known) | (a.known & ~a.bits) | (b.known & ~b.bits));
+}
+
+static inline struct vmcsc_value vmcsc_v_or(struct vmcsc_value a, struct vmcsc_value b)
+{
+    return vmcsc_v(a.bits | b.bits, (a.known & b.known) | a.bits | b.bits);
+}
+
+static inline struct vmcsc_value vmcsc_v_xor(struct vmcsc_value a, struct vmcsc_value b)
+{
+    return vmcsc_v(a.bits ^ b.bits, a.known & b.known);
+}
+
+static inline uint64_t vmcsc_v_highest(struct vmcsc_value a, unsigned width)
+{
+    return a.bits | (vmcsc_mask(width) & ~a.known);
+}
+
+static inline struct vmcsc_value vmcsc_v_add(struct vmcsc_value a, struct vmcsc_value b, unsigned carry, unsigned width)
+{
+    uint64_t lowest = a.bits + b.bits + carry;
+    uint64_t high_a = vmcsc_v_highest(a, width), high_b = vmcsc_v_highest(b, width);
+    uint64_t highest = high_a + high_b + carry;
+    uint64_t settled = ~(highest ^ high_a ^ high_b) | (lowest ^ a.bits ^ b.bits);
+    return vmcsc_v(lowest, a.known & b.known & settled & vmcsc_mask(width));
+}
+
+static inline struct vmcsc_value vmcsc_v_multiply(struct vmcsc_value a, struct vmcsc_value b, unsigned width)
+{
+    uint64_t whole = vmcsc_mask(width), both = a.known & b.known;
+    uint64_t settled = ((~both & (both + 1u)) - 1u) & whole;
+    int zero = (a.known == whole && a.bits == 0u) || (b.known == whole && b.bits == 0u);
+    return vmcsc_v(a.bits * b.bits, zero ? whole : settled);
+}
+
+/* Shifts; a count of `counted` bits that is not wholly known leaves nothing known. */
+static inline struct vmcsc_value vmcsc_v_left(struct vmcsc_value a, struct vmcsc_value by, unsigned counted, unsigned width)
+{
+    if (by.known != vmcsc_mask(counted))
+        return vmcsc_v(0u, 0u);
+    if (by.bits >= width)
+        return vmcsc_v(0u, vmcsc_mask(width));
+    return vmcsc_v(a.bits << by.bits, ((a.known << by.bits) | (((uint64_t)1 << by.bits) - 1u)) & vmcsc_mask(width));
+}
+
+static inline struct vmcsc_value vmcsc_v_right(struct vmcsc_value a, struct vmcsc_value by, unsigned counted, unsigned width)
+{
+    uint64_t whole = vmcsc_mask(width);
+    if (by.known != vmcsc_mask(counted))
+        return vmcsc_v(0u, 0u);
+    if (by.bits >= width)
+        return vmcsc_v(0u, whole);
+    return vmcsc_v(a.bits >> by.bits, (a.known >> by.bits) | (whole & ~(whole >> by.bits)));
+}
+
+static inline vmcsc_truth vmcsc_v_equal(struct vmcsc_value a, struct vmcsc_value b, unsigned width)
+{
+    if (((a.bits ^ b.bits) & a.known & b.known) != 0u)
+        return VMCSC_FALSE;
+    return (a.known & b.known) == vmcsc_mask(width) ? VMCSC_TRUE : VMCSC_MAYBE;
+}
+
+static inline vmcsc_truth vmcsc_v_less(struct vmcsc_value a, struct vmcsc_value b, unsigned width)
+{
+    if (vmcsc_v_highest(a, width) < b.bits)
+        return VMCSC_TRUE;
+    return a.bits >= vmcsc_v_highest(b, width) ? VMCSC_FALSE : VMCSC_MAYBE;
+}
+
+/* Has a value no bit at or above a limit, which lies between `lowest` and `highest` where it is unknown? */
+static inline vmcsc_truth vmcsc_v_fits(struct vmcsc_value a, unsigned width, struct vmcsc_value limit, unsigned limited,
+                                       unsigned lowest, unsigned highest)
+{
+    uint64_t low = limit.bits, high = vmcsc_v_highest(limit, limited);
+    if (limit.known != vmcsc_mask(limited)) {
+        low = low > lowest ? low : lowest;
+        high = high < highest ? high : highest;
+    }
+    if (low >= 64u || vmcsc_v_highest(a, width) >> low == 0u)
+        return VMCSC_TRUE;
+    return high < 64u && a.bits >> high != 0u ? VMCSC_FALSE : VMCSC_MAYBE;
+}
+
+static inline vmcsc_truth vmcsc_v_alike(struct vmcsc_value a, unsigned width, uint64_t limit)
+{
+    uint64_t low = limit > 0u ? limit - 1u : 0u;
+    uint64_t top = low < 64u ? vmcsc_mask(width) & ~(((uint64_t)1 << low) - 1u) : 0u;
+    uint64_t ones = a.bits & top, zeros = a.known & ~a.bits & top;
+    if (ones != 0u && zeros != 0u)
+        return VMCSC_FALSE;
+    return ones == top || zeros == top || (top & (top - 1u)) == 0u ? VMCSC_TRUE : VMCSC_MAYBE;
+}
+
+/* Are the bits of a value from a limit less 1 up all alike? */
+static inline vmcsc_truth vmcsc_v_sign_extended(struct vmcsc_value a, unsigned width, struct vmcsc_value limit,
+                                                unsigned limited, unsigned lowest, unsigned highest)
+{
+    uint64_t low = limit.bits, high = vmcsc_v_highest(limit, limited);
+    vmcsc_truth first, second;
+    if (limit.known != vmcsc_mask(limited)) {
+        low = low > lowest ? low : lowest;
+        high = high < highest ? high : highest;
+    }
+    first = vmcsc_v_alike(a, width, low);
+    second = vmcsc_v_alike(a, width, high);
+    return first == second ? first : VMCSC_MAYBE;
+}

@@ -1,0 +1,108 @@
+"""What follows from the results of all rules, as C: tables of the rules in the order in which they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vmcsc.architecture.database import Database
+from vmcsc.check.verdict import causes_of_rules, is_number
+from vmcsc.expression.rules import BoundRule
+
+from ..c_header.text import listed
+
+
+def verdict_part(rules: Sequence[BoundRule], database: Database) -> str:
+    """The table, and the function that gives the usual outcome."""
+    caused = causes_of_rules(database)
+    ranked = []
+    for number, bound in enumerate(rules):
+        effect = caused.get(bound.rule.id)
+        if effect is not None:
+            outcome, rank = min(effect.outcomes, key=lambda one: one[1])
+            ranked.append((effect.stage, rank, number, dict(outcome.parts)))
+    ranked.sort(key=lambda one: one[:3])
+    names = number_names(database)
+    rows = [f"{{{number}u, {stage}u, {_outcome(parts, names, database)}}}" for stage, _, number, parts in ranked]
+    return (
+        f"#define VMCSC_RULES  {len(rules)}u\n#define VMCSC_CAUSES {len(rows)}u\n\n"
+        f"{_STRUCTS.replace('@NAMES', ', '.join(names))}\n"
+        "/* Rules in the order in which the processor usually comes to them. */\n"
+        f"static const struct vmcsc_cause vmcsc_causes[VMCSC_CAUSES] = {listed(rows)};\n\n"
+        f"{_FUNCTION.replace('@NOTHING', ', '.join(['-1'] * (len(names) + 1)))}"
+    )
+
+
+def number_names(database: Database) -> list[str]:
+    """The parts of outcomes that are numbers."""
+    parts = (pair for rule in database.rules for one in (rule.outcome, *rule.other_outcomes) for pair in one.items())
+    return list(dict.fromkeys(name for name, value in parts if is_number(value)))
+
+
+def _outcome(parts: Mapping[str, int | str], names: Sequence[str], database: Database) -> str:
+    """The numbers of an outcome, -1 where it has none; a fault by its vector."""
+    numbers = [str(parts.get(name, -1)) for name in names]
+    mnemonic = f"#{str(parts.get('fault', '')).upper()}"
+    vectors = [one.vector for one in database.exceptions.values() if one.mnemonic == mnemonic]
+    return f"{{{', '.join([*numbers, str(vectors[0] if vectors else -1)])}}}"
+
+
+_STRUCTS = """/* An outcome of VM entry: -1 for each part that it does not have; VMfailInvalid has none of them. */
+struct vmcsc_outcome {
+    int @NAMES, fault;
+};
+
+struct vmcsc_cause {
+    unsigned rule, stage;
+    struct vmcsc_outcome outcome;
+};
+
+#define VMCSC_FAILS  0u
+#define VMCSC_ENTERS 1u
+#define VMCSC_OPEN   2u
+
+/* Whether the entry fails, succeeds, or hangs on what is unknown; where it fails, how it usually does, and the rule. */
+struct vmcsc_verdict {
+    unsigned enters, rule;
+    struct vmcsc_outcome outcome;
+};
+"""
+
+_FUNCTION = """/* Run every rule over a state. `results` has VMCSC_RULES places. */
+static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *state, const struct vmcsc_answers *cpu,
+                                                     struct vmcsc_rule_result *results)
+{
+    struct vmcsc_check x;
+    struct vmcsc_verdict verdict = {VMCSC_ENTERS, VMCSC_RULES, {@NOTHING}};
+    uint32_t earliest = 0u;
+    unsigned i, stage = ~0u;
+    x.state = state;
+    x.cpu = cpu;
+    x.results = results;
+    x.element = 0u;
+    x.element_known = 0;
+    vmcsc_rules_run(&x);
+    for (i = 0u; i < VMCSC_CAUSES; i++) {
+        const struct vmcsc_rule_result *result = &results[vmcsc_causes[i].rule];
+        if (result->status == VMCSC_UNDETERMINED && verdict.enters == VMCSC_ENTERS)
+            verdict.enters = VMCSC_OPEN;
+        if (result->status != VMCSC_VIOLATED || vmcsc_causes[i].stage > stage)
+            continue;
+        stage = vmcsc_causes[i].stage;
+        verdict.enters = VMCSC_FAILS;
+        if (result->element != 0u && result->first && (earliest == 0u || result->element < earliest))
+            earliest = result->element;
+    }
+    for (i = 0u; verdict.enters == VMCSC_FAILS && i < VMCSC_CAUSES; i++) {
+        const struct vmcsc_rule_result *result = &results[vmcsc_causes[i].rule];
+        const uint32_t element = result->first ? result->element : 0u;
+        if (result->status != VMCSC_VIOLATED || vmcsc_causes[i].stage != stage || element > earliest)
+            continue; /* elements are loaded in order, so only the first that fails is reported */
+        verdict.rule = vmcsc_causes[i].rule;
+        verdict.outcome = vmcsc_causes[i].outcome;
+        if (element != 0u && verdict.outcome.qualification < 0)
+            verdict.outcome.qualification = (int)element;
+        break;
+    }
+    return verdict;
+}
+"""

@@ -1,0 +1,79 @@
+"""A bound expression as C over values of which some bits may be unknown: calls of the functions of `values.h`.
+
+One bit is a `vmcsc_truth`, everything else a `struct vmcsc_value`. The values are those of `vmcsc.expression.evaluate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vmcsc.expression import nodes
+from vmcsc.expression.emit_c import constant
+
+LeafName = Callable[[nodes.Leaf], str]
+"""The C expression that reads a leaf: a truth for one bit, else a value."""
+
+_TRUTH = {"&": "and", "|": "or", "^": "xor"}
+_LIMITED = {nodes.Fits: "fits", nodes.SignExtended: "sign_extended"}
+
+
+def emit_c_three(node: nodes.Node, leaf: LeafName) -> str:
+    """The C expression for `node`; raises `TypeError` for what C has no word for."""
+    match node:
+        case nodes.Constant(width=1):
+            return "VMCSC_TRUE" if node.value else "VMCSC_FALSE"
+        case nodes.Constant():
+            return f"vmcsc_v({constant(node.value)}, vmcsc_mask({node.width}u))"
+        case nodes.Leaf():
+            return leaf(node)
+        case nodes.Invert():
+            return f"vmcsc_{_kind(node)}_not({emit_c_three(node.operand, leaf)})"
+        case nodes.Operation(operator="&" | "|" | "^"):
+            left, right = emit_c_three(node.left, leaf), emit_c_three(node.right, leaf)
+            return f"vmcsc_{_kind(node)}_{_TRUTH[node.operator]}({left}, {right})"
+        case nodes.Operation():
+            return _arithmetic(node, leaf)
+        case nodes.Comparison():
+            name = "equal" if node.operator == "==" else "less"
+            return f"vmcsc_v_{name}({_value(node.left, leaf)}, {_value(node.right, leaf)}, {node.left.width}u)"
+        case nodes.Fits() | nodes.SignExtended():
+            operand, limit = _value(node.operand, leaf), _value(node.limit, leaf)
+            widths = f"{node.limit.width}u, {node.lowest}u, {node.highest}u"
+            return f"vmcsc_v_{_LIMITED[type(node)]}({operand}, {node.operand.width}u, {limit}, {widths})"
+        case nodes.Resize(width=1):
+            return f"vmcsc_v_bit({_value(node.operand, leaf)}, 0u)"
+        case nodes.Resize():
+            return f"vmcsc_v_resize({_value(node.operand, leaf)}, {node.operand.width}u, {node.width}u)"
+        case nodes.BitSlice(width=1):
+            return f"vmcsc_v_bit({_value(node.operand, leaf)}, {node.low}u)"
+        case nodes.BitSlice():
+            return f"vmcsc_v_slice({_value(node.operand, leaf)}, {node.low}u, {node.width}u)"
+        case _:
+            raise TypeError(f"no C for {type(node).__name__}")
+
+
+def _kind(node: nodes.Node) -> str:
+    return "t" if node.width == 1 else "v"
+
+
+def _value(node: nodes.Node, leaf: LeafName) -> str:
+    """The expression as a value also where it is truth."""
+    text = emit_c_three(node, leaf)
+    return f"vmcsc_t_value({text}, 1u)" if node.width == 1 else text
+
+
+def _arithmetic(node: nodes.Operation, leaf: LeafName) -> str:
+    left, right = _value(node.left, leaf), _value(node.right, leaf)
+    match node.operator:
+        case "+":
+            text = f"vmcsc_v_add({left}, {right}, 0u, {node.width}u)"
+        case "-":
+            text = f"vmcsc_v_add({left}, vmcsc_v_not({right}), 1u, {node.width}u)"
+        case "*":
+            text = f"vmcsc_v_multiply({left}, {right}, {node.width}u)"
+        case "<<" | ">>":
+            name = "left" if node.operator == "<<" else "right"
+            text = f"vmcsc_v_{name}({left}, {right}, {node.right.width}u, {node.width}u)"
+        case _:
+            raise TypeError(f"no C for {node.operator}")
+    return f"vmcsc_v_bit({text}, 0u)" if node.width == 1 else text
