@@ -90,7 +90,11 @@ def test_a_message_about_an_msr_is_answered_without_a_dump(vmcsc: Any, log: Any)
     assert "the host lacks: secondary.enable_ept" in shown.out
     shown = vmcsc("diagnose", log(text), "--cpu", ICE)
     assert shown.code == 0
-    assert "nothing of what is asked for lacks on Ice Lake" in shown.out
+    assert "Ice Lake i7-1065G7 has all that is asked for" in shown.out
+    partial = log("msrs:\n  0x480: 0xda040000000004\n", "cpu.yaml")
+    shown = vmcsc("diagnose", log(text), "--cpu", partial)
+    assert shown.code == 0
+    assert "not known of the host: secondary.enable_ept" in shown.out
 
 
 def test_how_to_get_a_dump_is_said_where_the_kernel_made_none(vmcsc: Any, log: Any) -> None:
@@ -195,6 +199,8 @@ def test_decode_prints_each_field_with_its_bits(vmcsc: Any, log: Any) -> None:
 
 def test_decode_of_a_text_without_a_dump_is_an_error(vmcsc: Any, log: Any) -> None:
     assert vmcsc("decode", log("nothing\n")).code == 2
+    shown = vmcsc("decode", log("KVM: entry failed, hardware error 0x7\n"))
+    assert (shown.code, "no dump" in shown.out) == (2, True)
     shown = vmcsc("decode", log('{"GUEST_CR3": 4096}'))
     assert (shown.code, "Guest CR3" in shown.out) == (0, True)
 

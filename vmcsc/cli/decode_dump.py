@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from vmcsc import codes
 from vmcsc.architecture import model
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.dumps import dumps_of
@@ -30,7 +31,9 @@ def decode_dumps(arguments: argparse.Namespace) -> int:
     database = open_project(arguments).database
     diagnostics = Diagnostics()
     log = read(arguments.words[0] if arguments.words else NAME, database, diagnostics)
-    if log is None:
+    if log is not None and not log.dumps:
+        diagnostics.report(codes.UNREADABLE, f"{log.name} has messages about entries, and no dump")
+    if log is None or not log.dumps:
         return failed(diagnostics, arguments, database)
     if arguments.format == "json":
         dumps = [_json(dump, database) for dump in log.dumps]

@@ -155,15 +155,15 @@ def _message(event: Event, cpu: Cpu, database: Database) -> Iterator[str]:
     if answer is not None:
         yield f"  {answer}"
     asked = asked_of(event, database, cpu)
-    lacking = [one for one in asked if one.granted is False]
     if cpu is UNKNOWN_CPU:
         yield from (f"  asked for: {_asked(one)}" for one in asked)
         if asked:
             yield "  --cpu tells which of these the host lacks"
         return
-    yield from (f"  the host lacks: {_asked(one)}" for one in lacking)
-    if asked and not lacking:
-        yield f"  nothing of what is asked for lacks on {cpu.title}"
+    yield from (f"  the host lacks: {_asked(one)}" for one in asked if one.granted is False)
+    yield from (f"  not known of the host: {_asked(one)}" for one in asked if one.granted is None)
+    if asked and all(one.granted for one in asked):
+        yield f"  {cpu.title} has all that is asked for"
 
 
 def _asked(one: Asked) -> str:
