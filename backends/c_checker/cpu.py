@@ -28,7 +28,7 @@ def answers(database: Database, leaves: Iterable[nodes.Leaf]) -> tuple[str, dict
     for leaf in leaves:
         if isinstance(leaf, ASKED) and leaf.key not in members:
             members[leaf.key] = name = f"c{len(members)}"
-            kind = "vmcsc_truth" if leaf.width == 1 else "struct vmcsc_value"
+            kind = "vmcsc_truth" if leaf.width == 1 else "vmcsc_value"
             fields.append(f"    {kind} {name}; /* {' '.join(map(str, leaf.key))} */")
             sets.append(f"    answers->{name} = {_answer(leaf)};")
     own = "/* What rules ask of the processor. */\nstruct vmcsc_answers {\n" + "\n".join(fields) + "\n};\n\n"
@@ -47,8 +47,8 @@ _CALL = "cpu, known"
 def _functions(database: Database) -> str:
     """A function for each MSR and each word, which call each other where one tells whether there is another."""
     msrs = list(database.capability_msrs)
-    heads = [f"static inline struct vmcsc_value vmcsc_msr_{msr.name}({_PARAMETERS});" for msr in msrs]
-    heads += [f"static inline struct vmcsc_value vmcsc_{what}_{word.name}({_PARAMETERS});"
+    heads = [f"static inline vmcsc_value vmcsc_msr_{msr.name}({_PARAMETERS});" for msr in msrs]
+    heads += [f"static inline vmcsc_value vmcsc_{what}_{word.name}({_PARAMETERS});"
               for word in database.words.values() for what in ("must", "may")]  # fmt: skip
     bodies = [*(_msr(msr, database) for msr in msrs), *_words(database)]
     return "\n".join(heads) + "\n\n" + "\n".join(bodies) + "\n"
@@ -56,18 +56,22 @@ def _functions(database: Database) -> str:
 
 def _msr(msr: Msr, database: Database) -> str:
     """Its value: 0 where it does not exist."""
-    lines = [f"    if (known->{msr.name} != 0u)", f"        return vmcsc_v(cpu->{msr.name}, known->{msr.name});"]
+    lines = [
+        "    (void)known;",
+        f"    if (VMCSC_TOLD(known, {msr.name}))",
+        f"        return vmcsc_v(cpu->{msr.name}, known->{msr.name});",
+    ]
     if msr.exists is not None:
         there = emit_c_three(condition_of(database, msr.exists), _answer)
         lines += [f"    if ({there} == VMCSC_FALSE)", "        return vmcsc_v(0u, ~(uint64_t)0);"]
     lines.append("    return vmcsc_v(0u, 0u);")
-    return f"static inline struct vmcsc_value vmcsc_msr_{msr.name}({_PARAMETERS})\n{{\n" + "\n".join(lines) + "\n}\n"
+    return f"static inline vmcsc_value vmcsc_msr_{msr.name}({_PARAMETERS})\n{{\n" + "\n".join(lines) + "\n}\n"
 
 
 def _words(database: Database) -> Iterator[str]:
     for word in database.words.values():
         for what in ("must", "may"):
-            head = f"static inline struct vmcsc_value vmcsc_{what}_{word.name}({_PARAMETERS})"
+            head = f"static inline vmcsc_value vmcsc_{what}_{word.name}({_PARAMETERS})"
             yield f"{head}\n{{\n{_allowed(word, what, database)}}}\n"
 
 
@@ -82,9 +86,9 @@ def _allowed(word: ControlWord, what: str, database: Database) -> str:
         return f"    return {true};\n"
     return (
         f"    vmcsc_truth there = {emit_c_three(condition_of(database, msr.exists), _answer)};\n"
-        f"    struct vmcsc_value a = {true}, b = {plain};\n"
+        f"    vmcsc_value a = {true}, b = {plain};\n"
         "    if (there == VMCSC_MAYBE)\n"
-        "        return vmcsc_v(a.bits, a.known & b.known & ~(a.bits ^ b.bits));\n"
+        "        return vmcsc_v_common(a, b);\n"
         "    return there == VMCSC_TRUE ? a : b;\n"
     )
 

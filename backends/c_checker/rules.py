@@ -99,7 +99,12 @@ def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
     when, require = emit_c_three(bound.when, leaf), emit_c_three(bound.require, leaf)
     if when == "VMCSC_TRUE":
         return (
-            wrapped(f"vmcsc_tell(x, {index}u, vmcsc_status(VMCSC_TRUE, {require}), 0u, 1u);", "    ", "        ") + "\n"
+            wrapped(
+                f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(VMCSC_TRUE, {require})), 0u, 1u);",
+                "    ",
+                "        ",
+            )
+            + "\n"
         )
     lines = [
         "    {",
@@ -107,7 +112,7 @@ def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
         "        vmcsc_truth holds = VMCSC_MAYBE;",
         "        if (applies != VMCSC_FALSE)",
         wrapped(f"holds = {require};", "            ", "                "),
-        f"        vmcsc_tell(x, {index}u, vmcsc_status(applies, holds), 0u, 1u);",
+        f"        vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(applies, holds)), 0u, 1u);",
         "    }",
     ]
     return "\n".join(lines) + "\n"
@@ -116,24 +121,24 @@ def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
 def _each(index: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
     """Violated if it is for one element, passed only if it is for all."""
     emit: Callable[[nodes.Node], str] = lambda node: emit_c_three(node, leaf)  # noqa: E731
-    status = f"vmcsc_status({emit(bound.when)}, {emit(bound.require)})"
+    status = f"vmcsc_settled(x, vmcsc_status({emit(bound.when)}, {emit(bound.require)}))"
+    known = f"vmcsc_v_known(count, {area.count.width}u)"
     return f"""    {{
-        const struct vmcsc_value count = {emit(area.count)};
-        const struct vmcsc_value address = {emit(area.address)};
+        const vmcsc_value count = {emit(area.count)};
+        const vmcsc_value address = {emit(area.address)};
         unsigned seen[4] = {{0u, 0u, 0u, 0u}}, status;
         uint32_t i, broken = 0u;
-        if (count.known == vmcsc_mask({area.count.width}u) && count.bits == 0u) {{
+        if ({known} && vmcsc_v_bits(count) == 0u) {{
             status = VMCSC_NOT_APPLICABLE;
-        }} else if (count.known != vmcsc_mask({area.count.width}u) || address.known != ~(uint64_t)0
-                   || x->state->memory == 0) {{
+        }} else if (!{known} || !vmcsc_v_known(address, 64u) || x->state->memory == 0) {{
             x->element_known = 0;
             status = {status};
-            if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && count.bits != 0u))
+            if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && vmcsc_v_bits(count) != 0u))
                 status = VMCSC_UNDETERMINED;
         }} else {{
             x->element_known = 1;
-            for (i = 0u; i < count.bits && i < {MAX_ELEMENTS}u && broken == 0u; i++) {{
-                x->element = address.bits + (uint64_t)i * {area.area.size}u;
+            for (i = 0u; i < vmcsc_v_bits(count) && i < {MAX_ELEMENTS}u && broken == 0u; i++) {{
+                x->element = vmcsc_v_bits(address) + (uint64_t)i * {area.area.size}u;
                 status = {status};
                 if (status == VMCSC_VIOLATED)
                     broken = i + 1u;
@@ -141,7 +146,7 @@ def _each(index: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
                     seen[status] = 1u;
             }}
             status = broken != 0u ? VMCSC_VIOLATED
-                     : count.bits > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
+                     : vmcsc_v_bits(count) > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
                      : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
         }}
         vmcsc_tell(x, {index}u, status, broken, !seen[VMCSC_UNDETERMINED]);

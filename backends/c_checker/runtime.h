@@ -17,8 +17,12 @@ struct vmcsc_rule_result {
 
 /* A VMCS, the processor it is entered on, and its state, each with the mask of what is known of it. */
 struct vmcsc_state {
-    struct vmcsc_fields fields, fields_known;
-    struct vmcsc_processor processor, processor_known;
+    struct vmcsc_fields fields;
+    struct vmcsc_processor processor;
+#ifndef VMCSC_ALL_KNOWN
+    struct vmcsc_fields fields_known;
+    struct vmcsc_processor processor_known;
+#endif
     vmcsc_memory memory; /* null: nothing of memory is known */
     void *context;
 };
@@ -29,22 +33,27 @@ struct vmcsc_check {
     struct vmcsc_rule_result *results;
     uint64_t element; /* the address of the element that a rule is about */
     int element_known;
+    int unread; /* memory was asked for and is not known, where there are no masks */
 };
 
-static inline struct vmcsc_value vmcsc_read(const struct vmcsc_check *x, struct vmcsc_value address, unsigned width)
+static inline vmcsc_value vmcsc_read(struct vmcsc_check *x, vmcsc_value address, unsigned width)
 {
     uint64_t value = 0u, known = 0u;
-    if (x->state->memory != 0 && address.known == ~(uint64_t)0)
-        x->state->memory(x->state->context, address.bits, width / 8u, &value, &known);
-    return vmcsc_v(value, known & vmcsc_mask(width));
+    if (x->state->memory != 0 && vmcsc_v_known(address, 64u))
+        x->state->memory(x->state->context, vmcsc_v_bits(address), width / 8u, &value, &known);
+    if ((known & vmcsc_mask(width)) != vmcsc_mask(width))
+        x->unread = 1;
+    return vmcsc_v(value & known, known & vmcsc_mask(width));
 }
 
 /* Bits of the element that the rule is about, which lie within 64 bits from bit 0 or from bit 64 on. */
-static inline struct vmcsc_value vmcsc_element(const struct vmcsc_check *x, unsigned low, unsigned width)
+static inline vmcsc_value vmcsc_element(struct vmcsc_check *x, unsigned low, unsigned width)
 {
-    struct vmcsc_value half;
-    if (!x->element_known)
+    vmcsc_value half;
+    if (!x->element_known) {
+        x->unread = 1;
         return vmcsc_v(0u, 0u);
+    }
     half = vmcsc_read(x, vmcsc_v(x->element + (low / 64u) * 8u, ~(uint64_t)0), 64u);
     return vmcsc_v_slice(half, low % 64u, width);
 }
@@ -56,6 +65,17 @@ static inline unsigned vmcsc_status(vmcsc_truth applies, vmcsc_truth holds)
     if (holds == VMCSC_TRUE)
         return VMCSC_PASSED;
     return applies == VMCSC_TRUE && holds == VMCSC_FALSE ? VMCSC_VIOLATED : VMCSC_UNDETERMINED;
+}
+
+/* Where there are no masks, a rule that read what is not known is undetermined. */
+static inline unsigned vmcsc_settled(struct vmcsc_check *x, unsigned status)
+{
+#ifdef VMCSC_ALL_KNOWN
+    if (x->unread && status != VMCSC_NOT_APPLICABLE)
+        status = VMCSC_UNDETERMINED;
+#endif
+    x->unread = 0;
+    return status;
 }
 
 static inline void vmcsc_tell(struct vmcsc_check *x, unsigned rule, unsigned status, uint32_t element, unsigned first)

@@ -80,6 +80,7 @@ static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *s
     x.results = results;
     x.element = 0u;
     x.element_known = 0;
+    x.unread = 0;
     vmcsc_rules_run(&x);
     for (i = 0u; i < VMCSC_CAUSES; i++) {
         const struct vmcsc_rule_result *result = &results[vmcsc_causes[i].rule];

@@ -30,6 +30,8 @@ int main(void)
     static struct vmcsc_cpu cpu, cpu_known;
     static struct vmcsc_answers answers;
     static struct vmcsc_state state;
+    static struct vmcsc_fields fields_known;
+    static struct vmcsc_processor processor_known;
     static struct vmcsc_rule_result results[VMCSC_RULES];
     int64_t head[2];
 
@@ -45,10 +47,14 @@ int main(void)
         if (count > MOST || fread(pieces, sizeof(pieces[0]), (size_t)count, stdin) != (size_t)count)
             return 1;
         if (fread(&state.fields, sizeof(state.fields), 1, stdin) != 1
-            || fread(&state.fields_known, sizeof(state.fields), 1, stdin) != 1
+            || fread(&fields_known, sizeof(fields_known), 1, stdin) != 1
             || fread(&state.processor, sizeof(state.processor), 1, stdin) != 1
-            || fread(&state.processor_known, sizeof(state.processor), 1, stdin) != 1)
+            || fread(&processor_known, sizeof(processor_known), 1, stdin) != 1)
             return 1;
+#ifndef VMCSC_ALL_KNOWN
+        state.fields_known = fields_known;
+        state.processor_known = processor_known;
+#endif
         if (head[1] >= 0)
             state.memory = memory;
         verdict = vmcsc_check_state(&state, &answers, results);

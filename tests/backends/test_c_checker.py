@@ -56,6 +56,15 @@ def test_what_is_known_in_part_comes_out_alike(sanitized: Path, database: Databa
     assert list(differences(sanitized, states, database)) == []
 
 
+def test_without_masks_what_is_wholly_known_comes_out_alike(
+    whole: str, tmp_path: Path, database: Database
+) -> None:  # fmt: skip
+    program = compiled(whole, tmp_path, "-O2", "-DVMCSC_ALL_KNOWN")
+    rows = Random(3).sample(ROWS, 1500)
+    found = list(differences(program, [of_row(row, database) for row in rows], database, all_known=True))
+    assert found == []
+
+
 # --- compilers ---
 
 
@@ -66,6 +75,8 @@ def test_what_is_known_in_part_comes_out_alike(sanitized: Path, database: Databa
         ["gcc", *STRICT, "-ffreestanding", "-O0", "-m64"],
         ["gcc", "-std=c11", *STRICT[1:], "-O2"],
         ["g++", "-std=c++17", *STRICT[1:], "-O2"],
+        ["gcc", *STRICT, "-ffreestanding", "-O2", "-DVMCSC_ALL_KNOWN"],
+        ["g++", "-std=c++17", *STRICT[1:], "-O2", "-DVMCSC_ALL_KNOWN"],
     ],
     ids=lambda command: " ".join(command[:2] + command[-1:]),
 )

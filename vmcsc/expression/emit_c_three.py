@@ -1,6 +1,6 @@
 """A bound expression as C over values of which some bits may be unknown: calls of the functions of `values.h`.
 
-One bit is a `vmcsc_truth`, everything else a `struct vmcsc_value`. The values are those of `vmcsc.expression.evaluate`.
+One bit is a `vmcsc_truth`, everything else a `vmcsc_value`. The values are those of `vmcsc.expression.evaluate`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def emit_c_three(node: nodes.Node, leaf: LeafName) -> str:
             return f"vmcsc_v({constant(node.value)}, vmcsc_mask({node.width}u))"
         case nodes.Leaf():
             return leaf(node)
+        case nodes.Invert(width=1):
+            return f"vmcsc_t_not({emit_c_three(node.operand, leaf)})"
         case nodes.Invert():
-            return f"vmcsc_{_kind(node)}_not({emit_c_three(node.operand, leaf)})"
+            return f"vmcsc_v_not({emit_c_three(node.operand, leaf)}, {node.width}u)"
         case nodes.Operation(operator="&" | "|" | "^"):
             left, right = emit_c_three(node.left, leaf), emit_c_three(node.right, leaf)
             return f"vmcsc_{_kind(node)}_{_TRUTH[node.operator]}({left}, {right})"
@@ -68,7 +70,7 @@ def _arithmetic(node: nodes.Operation, leaf: LeafName) -> str:
         case "+":
             text = f"vmcsc_v_add({left}, {right}, 0u, {node.width}u)"
         case "-":
-            text = f"vmcsc_v_add({left}, vmcsc_v_not({right}), 1u, {node.width}u)"
+            text = f"vmcsc_v_add({left}, vmcsc_v_not({right}, {node.width}u), 1u, {node.width}u)"
         case "*":
             text = f"vmcsc_v_multiply({left}, {right}, {node.width}u)"
         case "<<" | ">>":
