@@ -19,7 +19,7 @@ from vmcsc.vmcs import Vmcs
 
 from ..c_header.text import comment, comment_text, listed
 from .cpu import answers, cpu_struct
-from .rules import rule_functions, structs
+from .rules import numbers, rule_functions, structs
 from .verdict import verdict_part
 
 
@@ -63,6 +63,7 @@ class CChecker:
             structs(database),
             cpu_struct(database),
             asked,
+            numbers(kept),
             _verbatim("runtime.h"),
             rule_functions(kept, database, members),
             verdict_part(kept, database),

@@ -23,6 +23,22 @@ def structs(database: Database) -> str:
     return f"struct vmcsc_fields {{\n{fields}\n}};\n\nstruct vmcsc_processor {{\n{state}\n}};\n"
 
 
+def numbers(rules: Sequence[BoundRule]) -> str:
+    """How many rules there are, and which of them are about elements of an area."""
+    each = [str(number) for number in places(rules)] or ["0"]
+    return (
+        f"#define VMCSC_RULES {len(rules)}u\n#define VMCSC_EACH  {len(each)}u\n\n"
+        "/* The rules about each element of an area. */\n"
+        f"static const unsigned vmcsc_each[VMCSC_EACH] = {{{', '.join(f'{number}u' for number in each)}}};\n"
+    )
+
+
+def places(rules: Sequence[BoundRule]) -> dict[int, int]:
+    """The place of each rule about elements of an area among those."""
+    each = [number for number, bound in enumerate(rules) if bound.area is not None]
+    return {number: place for place, number in enumerate(each)}
+
+
 def sections(rules: Sequence[BoundRule]) -> list[Section]:
     """Rules of one section that stand together, with their numbers."""
     grouped = groupby(enumerate(rules), key=lambda pair: pair[1].rule.section)
@@ -31,10 +47,10 @@ def sections(rules: Sequence[BoundRule]) -> list[Section]:
 
 def rule_functions(rules: Sequence[BoundRule], database: Database, members: Mapping[tuple[str | int, ...], str]) -> str:
     """The functions, and the one that calls them all."""
-    leaf = leaf_of(database, members)
+    leaf, each = leaf_of(database, members), places(rules)
     found, calls = [], []
     for number, (section, own) in enumerate(sections(rules)):
-        body = "".join(_rule(index, bound, leaf) for index, bound in own)
+        body = "".join(_rule(index, bound, leaf, each) for index, bound in own)
         found.append(
             f"/* {comment_text(section)} */\n"
             f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{body}}}\n"
@@ -87,11 +103,11 @@ def _bit_if(text: str, width: int) -> str:
     return f"vmcsc_v_bit({text}, 0u)" if width == 1 else text
 
 
-def _rule(index: int, bound: BoundRule, leaf: LeafName) -> str:
+def _rule(index: int, bound: BoundRule, leaf: LeafName, places: Mapping[int, int]) -> str:
     rule = bound.rule
     condition = rule.require if rule.when is None else f"where {rule.when}: {rule.require}"
     head = f"    /* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
-    body = _plain(index, bound, leaf) if bound.area is None else _each(index, bound, bound.area, leaf)
+    body = _plain(index, bound, leaf) if bound.area is None else _each(index, places[index], bound, bound.area, leaf)
     return head + body
 
 
@@ -100,7 +116,7 @@ def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
     if when == "VMCSC_TRUE":
         return (
             wrapped(
-                f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(VMCSC_TRUE, {require})), 0u, 1u);",
+                f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(VMCSC_TRUE, {require})));",
                 "    ",
                 "        ",
             )
@@ -112,13 +128,13 @@ def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
         "        vmcsc_truth holds = VMCSC_MAYBE;",
         "        if (applies != VMCSC_FALSE)",
         wrapped(f"holds = {require};", "            ", "                "),
-        f"        vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(applies, holds)), 0u, 1u);",
+        f"        vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(applies, holds)));",
         "    }",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _each(index: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
+def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
     """Violated if it is for one element, passed only if it is for all."""
     emit: Callable[[nodes.Node], str] = lambda node: emit_c_three(node, leaf)  # noqa: E731
     status = f"vmcsc_settled(x, vmcsc_status({emit(bound.when)}, {emit(bound.require)}))"
@@ -149,6 +165,8 @@ def _each(index: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
                      : vmcsc_v_bits(count) > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
                      : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
         }}
-        vmcsc_tell(x, {index}u, status, broken, !seen[VMCSC_UNDETERMINED]);
+        vmcsc_tell(x, {index}u, status);
+        x->results->element[{place}u] = broken;
+        x->results->first[{place}u] = (uint8_t)!seen[VMCSC_UNDETERMINED];
     }}
 """

@@ -8,11 +8,12 @@
 /* Reads `bytes` (4 or 8) of physical memory, little endian: the value, and the mask of what is known of it. */
 typedef void (*vmcsc_memory)(void *context, uint64_t address, unsigned bytes, uint64_t *value, uint64_t *known);
 
-/* What becomes of one rule. `element`: the number from 1 of the element of an area that violates it, else 0; `first`:
-   no element before it can violate the rule. */
-struct vmcsc_rule_result {
-    uint8_t status, first;
-    uint32_t element;
+/* What becomes of each rule. Of those in vmcsc_each, `element` is the number from 1 of the first element that violates the
+   rule, else 0; `first`: none before it can violate it. */
+struct vmcsc_results {
+    uint8_t status[VMCSC_RULES];
+    uint8_t first[VMCSC_EACH];
+    uint32_t element[VMCSC_EACH];
 };
 
 /* A VMCS, the processor it is entered on, and its state, each with the mask of what is known of it. */
@@ -30,7 +31,8 @@ struct vmcsc_state {
 struct vmcsc_check {
     const struct vmcsc_state *state;
     const struct vmcsc_answers *cpu;
-    struct vmcsc_rule_result *results;
+    struct vmcsc_results *results;
+    unsigned seen; /* a bit for each status that some rule has */
     uint64_t element; /* the address of the element that a rule is about */
     int element_known;
     int unread; /* memory was asked for and is not known, where there are no masks */
@@ -78,9 +80,8 @@ static inline unsigned vmcsc_settled(struct vmcsc_check *x, unsigned status)
     return status;
 }
 
-static inline void vmcsc_tell(struct vmcsc_check *x, unsigned rule, unsigned status, uint32_t element, unsigned first)
+static inline void vmcsc_tell(struct vmcsc_check *x, unsigned rule, unsigned status)
 {
-    x->results[rule].status = (uint8_t)status;
-    x->results[rule].first = (uint8_t)first;
-    x->results[rule].element = element;
+    x->results->status[rule] = (uint8_t)status;
+    x->seen |= 1u << status;
 }

@@ -9,6 +9,7 @@ from vmcsc.check.verdict import causes_of_rules, is_number
 from vmcsc.expression.rules import BoundRule
 
 from ..c_header.text import listed
+from .rules import places
 
 
 def verdict_part(rules: Sequence[BoundRule], database: Database) -> str:
@@ -22,9 +23,11 @@ def verdict_part(rules: Sequence[BoundRule], database: Database) -> str:
             ranked.append((effect.stage, rank, number, dict(outcome.parts)))
     ranked.sort(key=lambda one: one[:3])
     names = number_names(database)
-    rows = [f"{{{number}u, {stage}u, {_outcome(parts, names, database)}}}" for stage, _, number, parts in ranked]
+    each = places(rules)
+    rows = [f"{{{number}u, {stage}u, {each.get(number, -1)}, {_outcome(parts, names, database)}}}"
+            for stage, _, number, parts in ranked]  # fmt: skip
     return (
-        f"#define VMCSC_RULES  {len(rules)}u\n#define VMCSC_CAUSES {len(rows)}u\n\n"
+        f"#define VMCSC_CAUSES {len(rows)}u\n\n"
         f"{_STRUCTS.replace('@NAMES', ', '.join(names))}\n"
         "/* Rules in the order in which the processor usually comes to them. */\n"
         f"static const struct vmcsc_cause vmcsc_causes[VMCSC_CAUSES] = {listed(rows)};\n\n"
@@ -53,6 +56,7 @@ struct vmcsc_outcome {
 
 struct vmcsc_cause {
     unsigned rule, stage;
+    int each; /* its place in vmcsc_each, or -1 */
     struct vmcsc_outcome outcome;
 };
 
@@ -67,38 +71,51 @@ struct vmcsc_verdict {
 };
 """
 
-_FUNCTION = """/* Run every rule over a state. `results` has VMCSC_RULES places. */
+_FUNCTION = """/* The element by which the violation of a rule about an area is reported, else 0. */
+static inline uint32_t vmcsc_reported(const struct vmcsc_results *results, int each)
+{
+    return each >= 0 && results->first[each] ? results->element[each] : 0u;
+}
+
+/* Run every rule over a state. */
 static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *state, const struct vmcsc_answers *cpu,
-                                                     struct vmcsc_rule_result *results)
+                                                     struct vmcsc_results *results)
 {
     struct vmcsc_check x;
     struct vmcsc_verdict verdict = {VMCSC_ENTERS, VMCSC_RULES, {@NOTHING}};
     uint32_t earliest = 0u;
-    unsigned i, stage = ~0u;
+    unsigned i, first = VMCSC_CAUSES, stage;
     x.state = state;
     x.cpu = cpu;
     x.results = results;
+    x.seen = 0u;
     x.element = 0u;
     x.element_known = 0;
     x.unread = 0;
     vmcsc_rules_run(&x);
-    for (i = 0u; i < VMCSC_CAUSES; i++) {
-        const struct vmcsc_rule_result *result = &results[vmcsc_causes[i].rule];
-        if (result->status == VMCSC_UNDETERMINED && verdict.enters == VMCSC_ENTERS)
-            verdict.enters = VMCSC_OPEN;
-        if (result->status != VMCSC_VIOLATED || vmcsc_causes[i].stage > stage)
-            continue;
-        stage = vmcsc_causes[i].stage;
-        verdict.enters = VMCSC_FAILS;
-        if (result->element != 0u && result->first && (earliest == 0u || result->element < earliest))
-            earliest = result->element;
+    if (x.seen & 1u << VMCSC_UNDETERMINED)
+        verdict.enters = VMCSC_OPEN;
+    if (!(x.seen & 1u << VMCSC_VIOLATED))
+        return verdict;
+    for (i = 0u; i < VMCSC_CAUSES; i++)
+        if (results->status[vmcsc_causes[i].rule] == VMCSC_VIOLATED)
+            break;
+    if (i == VMCSC_CAUSES)
+        return verdict;
+    verdict.enters = VMCSC_FAILS;
+    stage = vmcsc_causes[i].stage;
+    for (first = i; i < VMCSC_CAUSES && vmcsc_causes[i].stage == stage; i++) {
+        const unsigned rule = vmcsc_causes[i].rule;
+        const uint32_t element = vmcsc_reported(results, vmcsc_causes[i].each);
+        if (results->status[rule] == VMCSC_VIOLATED && element != 0u && (earliest == 0u || element < earliest))
+            earliest = element;
     }
-    for (i = 0u; verdict.enters == VMCSC_FAILS && i < VMCSC_CAUSES; i++) {
-        const struct vmcsc_rule_result *result = &results[vmcsc_causes[i].rule];
-        const uint32_t element = result->first ? result->element : 0u;
-        if (result->status != VMCSC_VIOLATED || vmcsc_causes[i].stage != stage || element > earliest)
+    for (i = first; i < VMCSC_CAUSES && vmcsc_causes[i].stage == stage; i++) {
+        const unsigned rule = vmcsc_causes[i].rule;
+        const uint32_t element = vmcsc_reported(results, vmcsc_causes[i].each);
+        if (results->status[rule] != VMCSC_VIOLATED || element > earliest)
             continue; /* elements are loaded in order, so only the first that fails is reported */
-        verdict.rule = vmcsc_causes[i].rule;
+        verdict.rule = rule;
         verdict.outcome = vmcsc_causes[i].outcome;
         if (element != 0u && verdict.outcome.qualification < 0)
             verdict.outcome.qualification = (int)element;

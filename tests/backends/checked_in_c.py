@@ -97,7 +97,7 @@ def _of_one(number: int, given: Given, output: bytes, database: Database, all_kn
     unread = False
     checked = check_fields(given.fields, given.cpu, database, memory, given.processor)
     for index, result in enumerate(checked.results):
-        status, _, element = struct.unpack_from("<BBxxI", output, index * 8)
+        status, element = struct.unpack_from("<II", output, index * 8)
         if all_known and STATUSES[status] is Status.UNDETERMINED and reads_memory(result.bound):
             unread = True
             continue

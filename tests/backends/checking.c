@@ -1,6 +1,6 @@
 /* Runs the generated checker over states that standard input has as structs: for each, whether a processor comes first
- * (1: with its masks), how many pieces of memory there are (or -1: memory is not known), the pieces, and the state. Gives the
- * status, first and element of each rule, and the verdict.
+ * (1: with its masks), how many pieces of memory there are (or -1: memory is not known), the pieces, and the state.
+ * Gives the status and element of each rule, and the verdict.
  */
 #include "vmcsc_checker.h"
 
@@ -32,7 +32,7 @@ int main(void)
     static struct vmcsc_state state;
     static struct vmcsc_fields fields_known;
     static struct vmcsc_processor processor_known;
-    static struct vmcsc_rule_result results[VMCSC_RULES];
+    static struct vmcsc_results results;
     int64_t head[2];
 
     while (fread(head, sizeof(head), 1, stdin) == 1) {
@@ -57,8 +57,14 @@ int main(void)
 #endif
         if (head[1] >= 0)
             state.memory = memory;
-        verdict = vmcsc_check_state(&state, &answers, results);
-        fwrite(results, sizeof(results), 1, stdout);
+        verdict = vmcsc_check_state(&state, &answers, &results);
+        for (unsigned rule = 0; rule < VMCSC_RULES; rule++) {
+            uint32_t told[2] = {results.status[rule], 0u};
+            for (unsigned place = 0; place < VMCSC_EACH; place++)
+                if (vmcsc_each[place] == rule)
+                    told[1] = results.element[place];
+            fwrite(told, sizeof(told), 1, stdout);
+        }
         fwrite(&verdict, sizeof(verdict), 1, stdout);
     }
     return 0;
