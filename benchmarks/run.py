@@ -10,41 +10,44 @@ import tempfile
 from pathlib import Path
 
 import batches
+import checker
 import emulator
 import in_process
 import kernels
 import logs
 import machine
 import start_up
-from measure import table
+from measure import Row, table
+
+
+def start_up_rows(rounds: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        return start_up.rows(Path(folder), rounds)
+
+
+PARTS = {
+    "start-up": start_up_rows,
+    "in-process": in_process.rows,
+    "machine": machine.rows,
+    "bochs": emulator.rows,
+    "kernels": kernels.rows,
+    "logs": logs.rows,
+    "batches": batches.rows,
+    "checker": checker.rows,
+}
+"""What is measured, by its name on the command line."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="runs of each command (default: 25)")
-    parser.add_argument(
-        "--only",
-        choices=("start-up", "in-process", "machine", "bochs", "kernels", "logs", "batches"),
-        help="one part of it",
-    )
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     arguments = parser.parse_args()
     before = os.getloadavg()[0]
     rows = []
-    if arguments.only in (None, "start-up"):
-        with tempfile.TemporaryDirectory() as folder:
-            rows += start_up.rows(Path(folder), arguments.rounds)
-    if arguments.only in (None, "in-process"):
-        rows += in_process.rows(arguments.rounds)
-    if arguments.only in (None, "machine"):
-        rows += machine.rows(arguments.rounds)
-    if arguments.only in (None, "bochs"):
-        rows += emulator.rows(arguments.rounds)
-    if arguments.only in (None, "kernels"):
-        rows += kernels.rows(arguments.rounds)
-    if arguments.only in (None, "logs"):
-        rows += logs.rows(arguments.rounds)
-    if arguments.only in (None, "batches"):
-        rows += batches.rows(arguments.rounds)
+    for name, measured in PARTS.items():
+        if arguments.only in (None, name):
+            rows += measured(arguments.rounds)
     print(table(rows))
     load = f"{before:.1f} before, {os.getloadavg()[0]:.1f} after"
     print(f"\nPython {platform.python_version()}, {os.cpu_count()} CPUs, load {load}")

@@ -50,7 +50,7 @@ def rule_functions(rules: Sequence[BoundRule], database: Database, members: Mapp
     leaf, each = leaf_of(database, members), places(rules)
     found, calls = [], []
     for number, (section, own) in enumerate(sections(rules)):
-        body = "".join(_rule(index, bound, leaf, each) for index, bound in own)
+        body = "".join(_alike(list(pairs), leaf, each) for _, pairs in groupby(own, key=_condition))
         found.append(
             f"/* {comment_text(section)} */\n"
             f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{body}}}\n"
@@ -103,35 +103,40 @@ def _bit_if(text: str, width: int) -> str:
     return f"vmcsc_v_bit({text}, 0u)" if width == 1 else text
 
 
-def _rule(index: int, bound: BoundRule, leaf: LeafName, places: Mapping[int, int]) -> str:
+def _condition(pair: tuple[int, BoundRule]) -> tuple[str | None, bool]:
+    """Rules in a row that apply alike are judged together, those about elements one by one."""
+    _, bound = pair
+    return bound.rule.id if bound.area is not None else bound.rule.when, bound.area is not None
+
+
+def _alike(pairs: Sequence[tuple[int, BoundRule]], leaf: LeafName, places: Mapping[int, int]) -> str:
+    """Rules that have one condition, which is looked at once."""
+    index, first = pairs[0]
+    if first.area is not None:
+        return f"    {_head(first)}{_each(index, places[index], first, first.area, leaf)}"
+    when = emit_c_three(first.when, leaf)
+    reads = any(isinstance(one, nodes.Memory) for one in nodes.leaves(first.when))  # then each rule asks for itself
+    if when == "VMCSC_TRUE" or reads:
+        return "".join(f"    {_head(bound)}{_told(index, bound, when, leaf, 1)}" for index, bound in pairs)
+    inner = "".join(f"            {_head(bound)}{_told(index, bound, 'applies', leaf, 3)}" for index, bound in pairs)
+    idle = "".join(f"            vmcsc_tell(x, {index}u, VMCSC_NOT_APPLICABLE);\n" for index, _ in pairs)
+    return (
+        "    {\n" + wrapped(f"const vmcsc_truth applies = {when};", "        ", "            ") + "\n"
+        f"        if (applies != VMCSC_FALSE) {{\n{inner}        }} else {{\n{idle}        }}\n    }}\n"
+    )
+
+
+def _head(bound: BoundRule) -> str:
+    """The id of the rule, and its condition."""
     rule = bound.rule
     condition = rule.require if rule.when is None else f"where {rule.when}: {rule.require}"
-    head = f"    /* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
-    body = _plain(index, bound, leaf) if bound.area is None else _each(index, places[index], bound, bound.area, leaf)
-    return head + body
+    return f"/* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
 
 
-def _plain(index: int, bound: BoundRule, leaf: LeafName) -> str:
-    when, require = emit_c_three(bound.when, leaf), emit_c_three(bound.require, leaf)
-    if when == "VMCSC_TRUE":
-        return (
-            wrapped(
-                f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(VMCSC_TRUE, {require})));",
-                "    ",
-                "        ",
-            )
-            + "\n"
-        )
-    lines = [
-        "    {",
-        wrapped(f"const vmcsc_truth applies = {when};", "        ", "            "),
-        "        vmcsc_truth holds = VMCSC_MAYBE;",
-        "        if (applies != VMCSC_FALSE)",
-        wrapped(f"holds = {require};", "            ", "                "),
-        f"        vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status(applies, holds)));",
-        "    }",
-    ]
-    return "\n".join(lines) + "\n"
+def _told(index: int, bound: BoundRule, applies: str, leaf: LeafName, depth: int) -> str:
+    require = emit_c_three(bound.require, leaf)
+    text = f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status({applies}, {require})));"
+    return wrapped(text, "    " * depth, "    " * (depth + 1)) + "\n"
 
 
 def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
