@@ -55,7 +55,8 @@ def _size(folder: str) -> int:
     """Bytes of code and data of a file that calls the checker."""
     text = (
         '#include "vmcsc_checker.h"\n'
-        "struct vmcsc_verdict use(const struct vmcsc_state *s, const struct vmcsc_answers *a, struct vmcsc_results *r)\n"
+        "struct vmcsc_verdict use(const struct vmcsc_state *s, const struct vmcsc_answers *a,"
+        " struct vmcsc_results *r)\n"
         "{ return vmcsc_check_state(s, a, r); }\n"
     )
     if "vmcsc_check_name" in Path(folder, "vmcsc_checker.h").read_text():
