@@ -59,6 +59,11 @@ def test_the_report_names_rule_place_reason_cause_and_what_else_there_is(vmcsc: 
     assert shown.err == "1 dump, 1 violated rule\n"
 
 
+def test_a_fragment_that_is_not_taken_for_a_dump_is_told(vmcsc: Any, log: Any) -> None:
+    shown = vmcsc("diagnose", log("RFLAGS=0x00000246\n" + "noise\n" * 100 + GOOD))
+    assert "not taken for a dump: what begins in line 1," in shown.out
+
+
 def test_nothing_violated_is_said(vmcsc: Any, log: Any) -> None:
     shown = vmcsc("diagnose", log(GOOD + FAILED))
     assert "nothing that it shows is violated" in shown.out

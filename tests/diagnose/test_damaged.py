@@ -244,6 +244,7 @@ def test_a_few_words_that_look_like_a_dump_are_none_beside_one(database: Databas
     real = ["*** Guest State ***", "CR3 = 0x0000000000001000"]
     log = log_of("\n".join(["RFLAGS=0x00000246", *[NOISE] * 100, *real]), database)
     assert [dump.first_line for dump in log.dumps] == [102]
+    assert log.fragments == (1,)
     assert only_dump("RFLAGS=0x00000246\n", database).fields.keys() == {"guest_rflags"}
 
 

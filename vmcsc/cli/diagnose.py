@@ -110,6 +110,7 @@ def _print(
             "lines": log.lines,
             "further": log.further,
             "unread": log.unread,
+            "fragments": list(log.fragments),
             "dumps": [as_json(one) for one in found],
             "messages": [event_json(event, database, cpu) for event in log.events],
         }

@@ -39,6 +39,9 @@ def print_log(log: Log, found: Sequence[Diagnosis], cpu: Cpu, database: Database
     asked = any(event.means in ("failed", "undumped") for event in log.events)
     if asked and not any(one.dump.headed or one.dump.written for one in found):
         _put_lines(["no dump of a VMCS is in the log", *(f"  {way}" for way in how_to_dump(database))])
+    if log.fragments:
+        places = ", ".join(map(str, log.fragments))
+        _put_lines([f"not taken for a dump: what begins in line {places}, of a few fields and without a heading"])
     if log.unread:
         _put_lines([f"only the first {counted(log.lines, 'line')} of the log were looked at"])
     if log.further:

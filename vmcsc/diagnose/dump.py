@@ -75,7 +75,8 @@ class Dump:
 @dataclass(frozen=True, slots=True)
 class Log:
     """A text that was read. `further`: how many dumps it has besides `dumps`; `lines`: how many lines were looked at,
-    and `unread`: whether there are more."""
+    and `unread`: whether there are more. `fragments` are the numbers of lines that begin what looks like a part of a
+    dump and is too little to be one."""
 
     name: str
     dumps: tuple[Dump, ...]
@@ -83,3 +84,4 @@ class Log:
     lines: int
     further: int = 0
     unread: bool = False
+    fragments: tuple[int, ...] = ()

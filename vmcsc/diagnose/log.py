@@ -86,12 +86,13 @@ class _Kept:
         return len(self._dumps) >= MAX_DUMPS
 
     def log(self, name: str, lines: Lines) -> Log:
-        whole = [dump for dump in self._dumps if dump.headed or len(dump.fields) > ENOUGH]
-        dumps = sorted(whole or self._dumps, key=lambda dump: dump.first_line)
+        found = sorted(self._dumps, key=lambda dump: dump.first_line)
+        whole = [dump for dump in found if dump.headed or len(dump.fields) > ENOUGH]
+        dumps = whole or found
+        fragments = tuple(dump.first_line for dump in found if dump not in dumps)
         _attach(self._events, dumps)
-        return Log(
-            name, tuple(dumps), tuple(self._events), lines.count, self._further + lines.occurrences, lines.unread
-        )
+        further = self._further + lines.occurrences
+        return Log(name, tuple(dumps), tuple(self._events), lines.count, further, lines.unread, fragments)
 
 
 def _attach(events: Iterable[Event], dumps: list[Dump]) -> None:
