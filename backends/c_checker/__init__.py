@@ -17,10 +17,11 @@ from vmcsc.errors import VmcscError
 from vmcsc.expression.rules import BoundRule
 from vmcsc.vmcs import Vmcs
 
-from ..c_header.text import comment, comment_text, listed
+from ..c_header.text import comment, comment_text
 from .cpu import answers, cpu_struct
 from .rules import numbers, rule_functions, structs
-from .verdict import verdict_part
+from .tables import rule_tables
+from .verdict import causes, verdict_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class CChecker:
             cpu_struct(database),
             asked,
             numbers(kept),
+            causes(kept, database),
+            rule_tables(kept, database, strings=options.strings),
             _verbatim("runtime.h"),
             rule_functions(kept, database, members),
-            verdict_part(kept, database),
-            _names(kept) if options.strings else "",
+            verdict_part(database),
             "#endif /* VMCSC_CHECKER_H */\n",
         ]
         return [Artifact("vmcsc_checker.h", "\n".join(part for part in parts if part))]
@@ -108,16 +110,6 @@ def _opening(vmcses: Sequence[Vmcs], of: int, kept: int, options: Options) -> st
         "with vmcsc_ask, and call vmcsc_check_state. What is not known (a mask of 0) is not taken for 0.",
     ]
     return comment(lines)
-
-
-def _names(rules: Sequence[BoundRule]) -> str:
-    rows = [f'"{bound.rule.code} {bound.rule.id}"' for bound in rules] or ['""']
-    return (
-        "/* The code of a rule, which `vmcsc explain` explains, and its name. */\n"
-        "static inline const char *vmcsc_check_name(unsigned rule)\n{\n"
-        f"    static const char *const names[] = {listed(rows)};\n"
-        '    return rule < sizeof(names) / sizeof(names[0]) ? names[rule] : "none";\n}\n'
-    )
 
 
 def _verbatim(name: str) -> str:

@@ -8,12 +8,14 @@ from itertools import groupby
 from vmcsc.architecture.database import Database
 from vmcsc.check.evaluate import MAX_ELEMENTS
 from vmcsc.expression import nodes
-from vmcsc.expression.emit_c_three import LeafName, emit_c_three
-from vmcsc.expression.rules import BoundArea, BoundRule
+from vmcsc.expression.emit_c_three import LeafName, Terms, emit_c_three, emit_certain
+from vmcsc.expression.rules import TRUE, BoundArea, BoundRule
 
-from ..c_header.text import comment_text, wrapped
+from ..c_header.text import comment_text, hex_constant, wrapped
 
 Section = tuple[str, Sequence[tuple[int, BoundRule]]]
+Places = Mapping[int, int]
+"""The place among the rules about elements, by the number of the rule."""
 
 
 def structs(database: Database) -> str:
@@ -46,21 +48,33 @@ def sections(rules: Sequence[BoundRule]) -> list[Section]:
 
 
 def rule_functions(rules: Sequence[BoundRule], database: Database, members: Mapping[tuple[str | int, ...], str]) -> str:
-    """The functions, and the one that calls them all."""
+    """The functions, and the one that calls them all with nothing told yet."""
     leaf, each = leaf_of(database, members), places(rules)
     found, calls = [], []
     for number, (section, own) in enumerate(sections(rules)):
-        body = "".join(_alike(list(pairs), leaf, each) for _, pairs in groupby(own, key=_condition))
+        body = "".join(_alike(list(pairs), database, leaf, each) for _, pairs in groupby(own, key=_condition))
         found.append(
             f"/* {comment_text(section)} */\n"
-            f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{body}}}\n"
+            f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{_OPENING}{body}}}\n"
         )
         calls.append(f"    vmcsc_section_{number}(x);")
+    cleared = "".join(
+        f"    x->results->{what}[{word}] = 0u;\n"
+        for what in ("not_applicable", "violated", "undetermined")
+        for word in range((len(rules) + 63) // 64)
+    )
     return "\n".join(found) + (
         "\n/* Every rule. */\nstatic inline void vmcsc_rules_run(struct vmcsc_check *x)\n{\n"
+        + cleared
         + "\n".join(calls)
         + "\n}\n"
     )
+
+
+_OPENING = """    const struct vmcsc_state *const s = x->state;
+    const struct vmcsc_answers *const c = x->cpu;
+    (void)s, (void)c;
+"""
 
 
 def leaf_of(database: Database, members: Mapping[tuple[str | int, ...], str]) -> LeafName:
@@ -71,28 +85,39 @@ def leaf_of(database: Database, members: Mapping[tuple[str | int, ...], str]) ->
             case nodes.FieldBits():
                 return _cut(_field(leaf.field.name), leaf.low, leaf.width)
             case nodes.ControlBit():
-                own = database.words[leaf.control.word]
-                bits = [_cut(_field(database.words[one.word].field), one.bit, 1)
-                        for one in (leaf.control, *database.activators(own))]  # fmt: skip
-                text = bits[0]
-                for one in bits[1:]:
+                text, *further = control_bits(leaf, database)
+                for one in further:
                     text = f"vmcsc_t_and({text}, {one})"
                 return text
             case nodes.ProcessorState():
                 name = leaf.state.name
-                return _cut(f"vmcsc_v(x->state->processor.{name}, x->state->processor_known.{name})", 0, leaf.width)
+                return _cut(f"VMCSC_STATE({name})", 0, leaf.width)
             case nodes.Memory():
                 return _bit_if(f"vmcsc_read(x, {emit_c_three(leaf.address, read)}, {leaf.width}u)", leaf.width)
             case nodes.ElementBits():
                 return _bit_if(f"vmcsc_element(x, {leaf.low}u, {leaf.width}u)", leaf.width)
             case _:
-                return f"x->cpu->{members[leaf.key]}"
+                return f"c->{members[leaf.key]}"
 
     return read
 
 
+def control_bits(leaf: nodes.ControlBit, database: Database) -> list[str]:
+    """The control's own bit, and those that activate its word."""
+    own = database.words[leaf.control.word]
+    return [
+        _cut(_field(database.words[one.word].field), one.bit, 1)
+        for one in (leaf.control, *database.activators(own))
+    ]  # fmt: skip
+
+
+def terms_of(database: Database, leaf: LeafName) -> Terms:
+    """How C reads what a rule reads of one bit, part by part."""
+    return lambda one: control_bits(one, database) if isinstance(one, nodes.ControlBit) else [leaf(one)]
+
+
 def _field(name: str) -> str:
-    return f"vmcsc_v(x->state->fields.{name}, x->state->fields_known.{name})"
+    return f"VMCSC_FIELD({name})"
 
 
 def _cut(text: str, low: int, width: int) -> str:
@@ -109,21 +134,37 @@ def _condition(pair: tuple[int, BoundRule]) -> tuple[str | None, bool]:
     return bound.rule.id if bound.area is not None else bound.rule.when, bound.area is not None
 
 
-def _alike(pairs: Sequence[tuple[int, BoundRule]], leaf: LeafName, places: Mapping[int, int]) -> str:
+def _alike(pairs: Sequence[tuple[int, BoundRule]], database: Database, leaf: LeafName, places: Places) -> str:
     """Rules that have one condition, which is looked at once."""
     index, first = pairs[0]
     if first.area is not None:
         return f"    {_head(first)}{_each(index, places[index], first, first.area, leaf)}"
-    when = emit_c_three(first.when, leaf)
-    reads = any(isinstance(one, nodes.Memory) for one in nodes.leaves(first.when))  # then each rule asks for itself
-    if when == "VMCSC_TRUE" or reads:
-        return "".join(f"    {_head(bound)}{_told(index, bound, when, leaf, 1)}" for index, bound in pairs)
-    inner = "".join(f"            {_head(bound)}{_told(index, bound, 'applies', leaf, 3)}" for index, bound in pairs)
-    idle = "".join(f"            vmcsc_tell(x, {index}u, VMCSC_NOT_APPLICABLE);\n" for index, _ in pairs)
+    terms, count = terms_of(database, leaf), len(pairs)
+    if first.when == TRUE or _reads_memory(first.when):  # then each rule asks for itself
+        when = emit_c_three(first.when, leaf)
+        return "".join(_judged(index, bound, when, leaf, terms, 1) for index, bound in pairs)
+    idle = emit_certain(first.when, leaf, terms, true=False)
+    sure = emit_certain(first.when, leaf, terms)
+    applies = f"const vmcsc_truth applies = ({sure}) ? VMCSC_TRUE : VMCSC_MAYBE;"
+    inner = "".join(_judged(index, bound, "applies", leaf, terms, 2) for index, bound in pairs)
     return (
-        "    {\n" + wrapped(f"const vmcsc_truth applies = {when};", "        ", "            ") + "\n"
-        f"        if (applies != VMCSC_FALSE) {{\n{inner}        }} else {{\n{idle}        }}\n    }}\n"
+        f"{wrapped(f'if ({idle}) {{', '    ', '        ')}\n{_skipped(index, count)}    }} else {{\n"
+        f"{wrapped(applies, '        ', '            ')}\n{inner}    }}\n"
     )
+
+
+def _skipped(first: int, count: int) -> str:
+    """Rules in a row that are not applicable, a statement for each word of the result."""
+    words: dict[int, int] = {}
+    for index in range(first, first + count):
+        words[index // 64] = words.get(index // 64, 0) | 1 << index % 64
+    return "".join(
+        f"        x->results->not_applicable[{word}] |= {hex_constant(bits, 64)};\n" for word, bits in words.items()
+    )
+
+
+def _reads_memory(node: nodes.Node) -> bool:
+    return any(isinstance(one, nodes.Memory) for one in nodes.leaves(node))
 
 
 def _head(bound: BoundRule) -> str:
@@ -133,16 +174,21 @@ def _head(bound: BoundRule) -> str:
     return f"/* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
 
 
-def _told(index: int, bound: BoundRule, applies: str, leaf: LeafName, depth: int) -> str:
-    require = emit_c_three(bound.require, leaf)
-    text = f"vmcsc_tell(x, {index}u, vmcsc_settled(x, vmcsc_status({applies}, {require})));"
-    return wrapped(text, "    " * depth, "    " * (depth + 1)) + "\n"
+def _judged(index: int, bound: BoundRule, applies: str, leaf: LeafName, terms: Terms, depth: int) -> str:
+    """Hardly ever is there more to do than to see that the rule holds."""
+    indent, require = "    " * depth, emit_c_three(bound.require, leaf)
+    tell = f"vmcsc_tell(x, {index}u, vmcsc_status(x, {applies}, {require}), 0u);"
+    head = f"{indent}{_head(bound)}"
+    if _reads_memory(bound.when) or _reads_memory(bound.require):
+        return f"{head}{wrapped(tell, indent, indent + '    ')}\n"
+    unless = f"if (!({emit_certain(bound.require, leaf, terms)}))"
+    return f"{head}{wrapped(unless, indent, indent + '    ')}\n{wrapped(tell, indent + '    ', indent + '        ')}\n"
 
 
 def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
     """Violated if it is for one element, passed only if it is for all."""
     emit: Callable[[nodes.Node], str] = lambda node: emit_c_three(node, leaf)  # noqa: E731
-    status = f"vmcsc_settled(x, vmcsc_status({emit(bound.when)}, {emit(bound.require)}))"
+    status = f"vmcsc_status(x, {emit(bound.when)}, {emit(bound.require)})"
     known = f"vmcsc_v_known(count, {area.count.width}u)"
     return f"""    {{
         const vmcsc_value count = {emit(area.count)};
@@ -151,7 +197,7 @@ def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafN
         uint32_t i, broken = 0u;
         if ({known} && vmcsc_v_bits(count) == 0u) {{
             status = VMCSC_NOT_APPLICABLE;
-        }} else if (!{known} || !vmcsc_v_known(address, 64u) || x->state->memory == 0) {{
+        }} else if (!{known} || !vmcsc_v_known(address, 64u) || s->memory == 0) {{
             x->element_known = 0;
             status = {status};
             if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && vmcsc_v_bits(count) != 0u))
@@ -170,8 +216,8 @@ def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafN
                      : vmcsc_v_bits(count) > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
                      : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
         }}
-        vmcsc_tell(x, {index}u, status);
         x->results->element[{place}u] = broken;
         x->results->first[{place}u] = (uint8_t)!seen[VMCSC_UNDETERMINED];
+        vmcsc_tell(x, {index}u, status, broken);
     }}
 """

@@ -30,6 +30,15 @@ static inline vmcsc_value vmcsc_v(uint64_t bits, uint64_t known)
     return value;
 }
 
+/* The same where no bit is set that is not known. */
+static inline vmcsc_value vmcsc_v_made(uint64_t bits, uint64_t known)
+{
+    vmcsc_value value;
+    value.bits = bits;
+    value.known = known;
+    return value;
+}
+
 static inline uint64_t vmcsc_v_bits(vmcsc_value a)
 {
     return a.bits;
@@ -74,7 +83,18 @@ static inline vmcsc_truth vmcsc_t_xor(vmcsc_truth a, vmcsc_truth b)
 /* One bit of a value as truth, and truth as a value of one bit. */
 static inline vmcsc_truth vmcsc_v_bit(vmcsc_value a, unsigned bit)
 {
-    return !(a.known >> bit & 1u) ? VMCSC_MAYBE : a.bits >> bit & 1u ? VMCSC_TRUE : VMCSC_FALSE;
+    return (vmcsc_truth)(((a.bits | ~a.known) >> bit & 1u) | (~a.bits >> bit & 1u) << 1);
+}
+
+/* Is a bit certainly 1, certainly 0? */
+static inline int vmcsc_v_one(vmcsc_value a, unsigned bit)
+{
+    return (int)(a.bits >> bit & 1u);
+}
+
+static inline int vmcsc_v_zero(vmcsc_value a, unsigned bit)
+{
+    return (int)((a.known & ~a.bits) >> bit & 1u);
 }
 
 static inline vmcsc_value vmcsc_t_value(vmcsc_truth a, unsigned width)
@@ -84,14 +104,14 @@ static inline vmcsc_value vmcsc_t_value(vmcsc_truth a, unsigned width)
 
 static inline vmcsc_value vmcsc_v_slice(vmcsc_value a, unsigned low, unsigned width)
 {
-    return vmcsc_v((a.bits >> low) & vmcsc_mask(width), (a.known >> low) & vmcsc_mask(width));
+    return vmcsc_v_made((a.bits >> low) & vmcsc_mask(width), (a.known >> low) & vmcsc_mask(width));
 }
 
 /* Cut off at `width`, or widened from `from` with zeros. */
 static inline vmcsc_value vmcsc_v_resize(vmcsc_value a, unsigned from, unsigned width)
 {
     uint64_t above = width > from ? vmcsc_mask(width) & ~vmcsc_mask(from) : 0u;
-    return vmcsc_v(a.bits, (a.known | above) & vmcsc_mask(width));
+    return vmcsc_v_made(a.bits & vmcsc_mask(width), (a.known | above) & vmcsc_mask(width));
 }
 
 static inline vmcsc_value vmcsc_v_not(vmcsc_value a, unsigned width)
@@ -102,12 +122,12 @@ static inline vmcsc_value vmcsc_v_not(vmcsc_value a, unsigned width)
 
 static inline vmcsc_value vmcsc_v_and(vmcsc_value a, vmcsc_value b)
 {
-    return vmcsc_v(a.bits & b.bits, (a.known & b.known) | (a.known & ~a.bits) | (b.known & ~b.bits));
+    return vmcsc_v_made(a.bits & b.bits, (a.known & b.known) | (a.known & ~a.bits) | (b.known & ~b.bits));
 }
 
 static inline vmcsc_value vmcsc_v_or(vmcsc_value a, vmcsc_value b)
 {
-    return vmcsc_v(a.bits | b.bits, (a.known & b.known) | a.bits | b.bits);
+    return vmcsc_v_made(a.bits | b.bits, (a.known & b.known) | a.bits | b.bits);
 }
 
 static inline vmcsc_value vmcsc_v_xor(vmcsc_value a, vmcsc_value b)
@@ -248,6 +268,16 @@ static inline vmcsc_truth vmcsc_t_xor(vmcsc_truth a, vmcsc_truth b)
 static inline vmcsc_truth vmcsc_v_bit(vmcsc_value a, unsigned bit)
 {
     return (vmcsc_truth)(a >> bit & 1u);
+}
+
+static inline int vmcsc_v_one(vmcsc_value a, unsigned bit)
+{
+    return (int)(a >> bit & 1u);
+}
+
+static inline int vmcsc_v_zero(vmcsc_value a, unsigned bit)
+{
+    return (int)(~a >> bit & 1u);
 }
 
 static inline vmcsc_value vmcsc_t_value(vmcsc_truth a, unsigned width)

@@ -8,12 +8,12 @@ from vmcsc.architecture.database import Database
 from vmcsc.check.verdict import causes_of_rules, is_number
 from vmcsc.expression.rules import BoundRule
 
-from ..c_header.text import listed
+from ..c_header.text import listed, wrapped
 from .rules import places
 
 
-def verdict_part(rules: Sequence[BoundRule], database: Database) -> str:
-    """The table, and the function that gives the usual outcome."""
+def causes(rules: Sequence[BoundRule], database: Database) -> str:
+    """The rules in the order in which they count, with their outcomes."""
     caused = causes_of_rules(database)
     ranked = []
     for number, bound in enumerate(rules):
@@ -26,13 +26,26 @@ def verdict_part(rules: Sequence[BoundRule], database: Database) -> str:
     each = places(rules)
     rows = [f"{{{number}u, {stage}u, {each.get(number, -1)}, {_outcome(parts, names, database)}}}"
             for stage, _, number, parts in ranked]  # fmt: skip
+    ranks = {number: place for place, (_, _, number, _) in enumerate(ranked)}
+    by_rule = ", ".join(f"{ranks.get(number, len(rows))}u" for number in range(len(rules))) or "0u"
+    table = listed(rows or [f"{{0u, 0u, -1, {_nothing(names)}}}"])
     return (
         f"#define VMCSC_CAUSES {len(rows)}u\n\n"
         f"{_STRUCTS.replace('@NAMES', ', '.join(names))}\n"
         "/* Rules in the order in which the processor usually comes to them. */\n"
-        f"static const struct vmcsc_cause vmcsc_causes[VMCSC_CAUSES] = {listed(rows)};\n\n"
-        f"{_FUNCTION.replace('@NOTHING', ', '.join(['-1'] * (len(names) + 1)))}"
+        f"static const struct vmcsc_cause vmcsc_causes[] = {table};\n\n"
+        "/* The place of each rule among those. */\n"
+        f"static const uint16_t vmcsc_rank[] = {{\n{wrapped(by_rule, '    ', '    ')}\n}};\n"
     )
+
+
+def verdict_part(database: Database) -> str:
+    """The function that gives the usual outcome."""
+    return _FUNCTION.replace("@NOTHING", _nothing(number_names(database)).strip("{}"))
+
+
+def _nothing(names: Sequence[str]) -> str:
+    return f"{{{', '.join(['-1'] * (len(names) + 1))}}}"
 
 
 def number_names(database: Database) -> list[str]:
@@ -84,36 +97,33 @@ static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *s
     struct vmcsc_check x;
     struct vmcsc_verdict verdict = {VMCSC_ENTERS, VMCSC_RULES, {@NOTHING}};
     uint32_t earliest = 0u;
-    unsigned i, first = VMCSC_CAUSES, stage;
+    unsigned i, stage;
     x.state = state;
     x.cpu = cpu;
     x.results = results;
-    x.seen = 0u;
+    x.best = VMCSC_CAUSES;
+    x.undetermined = 0;
     x.element = 0u;
     x.element_known = 0;
     x.unread = 0;
     vmcsc_rules_run(&x);
-    if (x.seen & 1u << VMCSC_UNDETERMINED)
+    if (x.undetermined)
         verdict.enters = VMCSC_OPEN;
-    if (!(x.seen & 1u << VMCSC_VIOLATED))
-        return verdict;
-    for (i = 0u; i < VMCSC_CAUSES; i++)
-        if (results->status[vmcsc_causes[i].rule] == VMCSC_VIOLATED)
-            break;
-    if (i == VMCSC_CAUSES)
+    if (x.best >= VMCSC_CAUSES)
         return verdict;
     verdict.enters = VMCSC_FAILS;
-    stage = vmcsc_causes[i].stage;
-    for (first = i; i < VMCSC_CAUSES && vmcsc_causes[i].stage == stage; i++) {
-        const unsigned rule = vmcsc_causes[i].rule;
-        const uint32_t element = vmcsc_reported(results, vmcsc_causes[i].each);
-        if (results->status[rule] == VMCSC_VIOLATED && element != 0u && (earliest == 0u || element < earliest))
+    stage = vmcsc_causes[x.best].stage;
+    for (i = 0u; i < VMCSC_EACH; i++) {
+        const unsigned rule = vmcsc_each[i];
+        const uint32_t element = vmcsc_reported(results, (int)i);
+        if (element != 0u && vmcsc_status_of(results, rule) == VMCSC_VIOLATED && vmcsc_rank[rule] < VMCSC_CAUSES
+            && vmcsc_causes[vmcsc_rank[rule]].stage == stage && (earliest == 0u || element < earliest))
             earliest = element;
     }
-    for (i = first; i < VMCSC_CAUSES && vmcsc_causes[i].stage == stage; i++) {
+    for (i = x.best; i < VMCSC_CAUSES && vmcsc_causes[i].stage == stage; i++) {
         const unsigned rule = vmcsc_causes[i].rule;
         const uint32_t element = vmcsc_reported(results, vmcsc_causes[i].each);
-        if (results->status[rule] != VMCSC_VIOLATED || element > earliest)
+        if (vmcsc_status_of(results, rule) != VMCSC_VIOLATED || element > earliest)
             continue; /* elements are loaded in order, so only the first that fails is reported */
         verdict.rule = rule;
         verdict.outcome = vmcsc_causes[i].outcome;

@@ -25,6 +25,24 @@ static void memory(void *context, uint64_t address, unsigned bytes, uint64_t *va
             }
 }
 
+/* Every violation is told once, in order. */
+static unsigned told[VMCSC_RULES + 1u], told_count;
+
+static void violated(void *context, const struct vmcsc_violation *violation)
+{
+    (void)context;
+    told[told_count++ % (VMCSC_RULES + 1u)] = violation->rule;
+}
+
+static int all_told(const struct vmcsc_results *results)
+{
+    unsigned found = 0u;
+    for (unsigned rule = 0; rule < VMCSC_RULES; rule++)
+        if (vmcsc_status_of(results, rule) == VMCSC_VIOLATED && (found >= told_count || told[found++] != rule))
+            return 0;
+    return found == told_count;
+}
+
 int main(void)
 {
     static struct vmcsc_cpu cpu, cpu_known;
@@ -57,13 +75,17 @@ int main(void)
 #endif
         if (head[1] >= 0)
             state.memory = memory;
+        state.violated = violated;
+        told_count = 0u;
         verdict = vmcsc_check_state(&state, &answers, &results);
+        if (!all_told(&results))
+            return 2;
         for (unsigned rule = 0; rule < VMCSC_RULES; rule++) {
-            uint32_t told[2] = {results.status[rule], 0u};
+            uint32_t became[2] = {vmcsc_status_of(&results, rule), 0u};
             for (unsigned place = 0; place < VMCSC_EACH; place++)
                 if (vmcsc_each[place] == rule)
-                    told[1] = results.element[place];
-            fwrite(told, sizeof(told), 1, stdout);
+                    became[1] = results.element[place];
+            fwrite(became, sizeof(became), 1, stdout);
         }
         fwrite(&verdict, sizeof(verdict), 1, stdout);
     }

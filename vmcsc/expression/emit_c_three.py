@@ -5,7 +5,7 @@ One bit is a `vmcsc_truth`, everything else a `vmcsc_value`. The values are thos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vmcsc.expression import nodes
 from vmcsc.expression.emit_c import constant
@@ -52,6 +52,42 @@ def emit_c_three(node: nodes.Node, leaf: LeafName) -> str:
             return f"vmcsc_v_slice({_value(node.operand, leaf)}, {node.low}u, {node.width}u)"
         case _:
             raise TypeError(f"no C for {type(node).__name__}")
+
+
+Terms = Callable[[nodes.Leaf], Sequence[str]]
+"""For a leaf of one bit the truths that are true together where it is."""
+
+
+def emit_certain(node: nodes.Node, leaf: LeafName, terms: Terms, *, true: bool = True) -> str:
+    """The C condition under which `node`, of one bit, is certainly true, or certainly false.
+
+    It costs half of the truth itself, which hardly ever is needed where all is well.
+    """
+    match node:
+        case nodes.Constant():
+            return str(int(bool(node.value) is true))
+        case nodes.Invert():
+            return emit_certain(node.operand, leaf, terms, true=not true)
+        case nodes.Operation(operator="&" | "|"):
+            parts = [emit_certain(one, leaf, terms, true=true) for one in (node.left, node.right)]
+            return _joined(parts, both=(node.operator == "&") is true)
+        case nodes.Leaf():
+            return _joined([_certain(term, true) for term in terms(node)], both=true)
+        case _:
+            return _certain(emit_c_three(node, leaf), true)
+
+
+def _joined(parts: Sequence[str], *, both: bool) -> str:
+    return parts[0] if len(parts) == 1 else f"({(' && ' if both else ' || ').join(parts)})"
+
+
+def _certain(truth: str, true: bool) -> str:
+    if truth.startswith(_BIT):
+        return f"vmcsc_v_{'one' if true else 'zero'}({truth.removeprefix(_BIT)}"
+    return f"{truth} == {'VMCSC_TRUE' if true else 'VMCSC_FALSE'}"
+
+
+_BIT = "vmcsc_v_bit("
 
 
 def _kind(node: nodes.Node) -> str:
