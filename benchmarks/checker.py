@@ -22,7 +22,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.expression.value import Value
 from vmcsc.loading import load
 
-STATES = 20_000
+STATES = 200_000
 VARIANTS = (("with masks", (), 1_500_000), ("all known", ("-DVMCSC_ALL_KNOWN",), 4_000_000))
 
 
@@ -68,20 +68,21 @@ def _size(folder: str) -> int:
 
 
 def _states(database: Database) -> bytes:
-    """The processor, and distinct states that differ from a valid one in a bit of up to three fields."""
+    """The processor, a valid state, and distinct sets of a bit in each of three fields."""
     chance, state = Random(1), build(database, base("long"))
     cpu = state.capabilities.cpu
     asked = [msr.name for msr in database.capability_msrs] + list(database.facts)
-    parts = [_words({**cpu.msrs, **cpu.facts}, asked)]
-    processor = _words(state.processor, list(database.state))
-    names = sorted(state.fields)
-    for _ in range(STATES):
-        fields = dict(state.fields)
-        for name in chance.sample(names, 3):
-            value = fields[name]
-            fields[name] = Value(value.width, value.bits ^ 1 << chance.randrange(value.width), -1)
-        parts += [_words(fields, list(database.fields)), processor]
-    assert len(set(parts[1::2])) > STATES * 0.99
+    parts = [_words({**cpu.msrs, **cpu.facts}, asked), _words(state.fields, list(database.fields))]
+    parts.append(_words(state.processor, list(database.state)))
+    places = {name: place for place, name in enumerate(database.fields)}
+    names, seen = sorted(state.fields), set()
+    while len(seen) < STATES:
+        three = sorted(chance.sample(names, 3))
+        changes = [(places[name], 1 << chance.randrange(state.fields[name].width)) for name in three]
+        change = struct.pack("<6Q", *(number for one in changes for number in one))
+        if change not in seen:
+            seen.add(change)
+            parts.append(change)
     return b"".join(parts)
 
 
