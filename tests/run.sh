@@ -1,7 +1,7 @@
 #!/bin/sh
 # Set up everything the tests need, and run them all: `sh tests/run.sh [pytest arguments]`.
 #
-# Needs python3 with its venv module. A C compiler, sources of two kernels and what it takes to build them, two shells,
+# Needs python3 with its venv module. C compilers, sources of two kernels and what it takes to build them, two shells,
 # patch and the emulator Bochs are installed where that is possible (as root, or with sudo that asks for no password);
 # where it is not, the tests that need them are skipped with the reason. With CI=true a skip is a failure. Kernels that
 # were prepared for tests stay in ~/.cache/vmcsc-kernels (VMCSC_KERNELS names another folder).
@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 missing=""
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 command -v g++ >/dev/null 2>&1 || missing="$missing g++"
+command -v clang >/dev/null 2>&1 || missing="$missing clang"
 command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 command -v fish >/dev/null 2>&1 || missing="$missing fish"
 command -v patch >/dev/null 2>&1 || missing="$missing patch"

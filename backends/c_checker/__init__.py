@@ -19,6 +19,7 @@ from vmcsc.vmcs import Vmcs
 
 from ..c_header.text import comment, comment_text
 from .cpu import answers, cpu_struct
+from .fill import fill_part
 from .rules import numbers, rule_functions, structs
 from .tables import rule_tables
 from .verdict import causes, verdict_part
@@ -68,6 +69,7 @@ class CChecker:
             causes(kept, database),
             rule_tables(kept, database, strings=options.strings),
             _verbatim("runtime.h"),
+            fill_part(database),
             rule_functions(kept, database, members),
             verdict_part(database),
             "#endif /* VMCSC_CHECKER_H */\n",

@@ -54,6 +54,11 @@ def _functions(database: Database) -> str:
     return "\n".join(heads) + "\n\n" + "\n".join(bodies) + "\n"
 
 
+def there(database: Database, exists: str) -> str:
+    """The truth of the condition under which an MSR exists."""
+    return emit_c_three(condition_of(database, exists), _answer)
+
+
 def _msr(msr: Msr, database: Database) -> str:
     """Its value: 0 where it does not exist."""
     lines = [
@@ -62,8 +67,7 @@ def _msr(msr: Msr, database: Database) -> str:
         f"        return vmcsc_v(cpu->{msr.name}, known->{msr.name});",
     ]
     if msr.exists is not None:
-        there = emit_c_three(condition_of(database, msr.exists), _answer)
-        lines += [f"    if ({there} == VMCSC_FALSE)", "        return vmcsc_v(0u, ~(uint64_t)0);"]
+        lines += [f"    if ({there(database, msr.exists)} == VMCSC_FALSE)", "        return vmcsc_v(0u, ~(uint64_t)0);"]
     lines.append("    return vmcsc_v(0u, 0u);")
     return f"static inline vmcsc_value vmcsc_msr_{msr.name}({_PARAMETERS})\n{{\n" + "\n".join(lines) + "\n}\n"
 
@@ -85,7 +89,7 @@ def _allowed(word: ControlWord, what: str, database: Database) -> str:
     if msr.exists is None:
         return f"    return {true};\n"
     return (
-        f"    vmcsc_truth there = {emit_c_three(condition_of(database, msr.exists), _answer)};\n"
+        f"    vmcsc_truth there = {there(database, msr.exists)};\n"
         f"    vmcsc_value a = {true}, b = {plain};\n"
         "    if (there == VMCSC_MAYBE)\n"
         "        return vmcsc_v_common(a, b);\n"

@@ -57,11 +57,26 @@ static inline int vmwrite(uint64_t encoding, uint64_t value)
     return failed;
 }
 
+static inline int vmread_into(uint64_t encoding, uint64_t *value)
+{
+    uint8_t failed;
+    __asm__ volatile("vmread %2, %1; setbe %0" : "=rm"(failed), "+r"(*value) : "r"(encoding) : "cc");
+    return failed;
+}
+
 static inline uint64_t vmread(uint64_t encoding)
 {
     uint64_t value = 0;
-    __asm__ volatile("vmread %1, %0" : "+rm"(value) : "r"(encoding) : "cc");
+    vmread_into(encoding, &value);
     return value;
+}
+
+/* EAX of a leaf of CPUID. */
+static inline uint32_t cpuid_eax(uint32_t leaf)
+{
+    uint32_t ebx, ecx = 0, edx;
+    __asm__ volatile("cpuid" : "+a"(leaf), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return leaf;
 }
 
 static inline void print(const char *text)

@@ -23,6 +23,7 @@ static page page_tables[6], ept_tables[6]; /* 4 GiB each: one page of either upp
 static struct bare_vmcs vmcs;
 
 void guest(void);
+void check_entry(void);
 void launch(uint64_t rdi);
 void handle_exit(struct registers *guest);
 void entry_failed(int invalid);
@@ -142,6 +143,15 @@ static void give_vpid(void)
             vmwrite(VMCSC_FIELD_VIRTUAL_PROCESSOR_ID, 1);
 }
 
+/* `make run SPOIL=0x6820=0` writes a value that the processor will not like, to see it and the checks say so. */
+static void spoil(void)
+{
+#ifdef SPOILED_FIELD
+    if (vmwrite(SPOILED_FIELD, SPOILED_VALUE))
+        stop("that field cannot be spoiled here");
+#endif
+}
+
 int main(void)
 {
     struct vmcsc_capabilities capabilities;
@@ -159,6 +169,8 @@ int main(void)
     if (outcome != VMCSC_OK)
         refused(outcome);
     give_vpid();
+    spoil();
+    check_entry();
     print("VMLAUNCH\n");
     launch((vmcs.result.value[VMCSC_WORD_PRIMARY] & VMCSC_PRIMARY_HLT_EXITING) != 0);
     return 0;

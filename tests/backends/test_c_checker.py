@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from random import Random
@@ -11,12 +12,19 @@ import pytest
 
 from tests.backends.checked_in_c import STRICT, compiled, differences, of_row, partly_known
 from tests.check.all_rows import ROWS
+from tests.conftest import skip_or_fail
 from vmcsc import VmcscError, compile, emit
 from vmcsc.architecture.database import Database
 from vmcsc.check.evaluate import Status, rules_of
 
 POLICY = "policy p { pin_based { forbid process_posted_interrupts }\n secondary { require enable_ept } }"
-USE = '#include "vmcsc_checker.h"\nint used(void);\nint used(void) { return (int)VMCSC_RULES; }\n'
+USE = """#include "vmcsc_checker.h"
+unsigned used(const struct vmcsc_state *state, const struct vmcsc_answers *cpu, struct vmcsc_results *results);
+unsigned used(const struct vmcsc_state *state, const struct vmcsc_answers *cpu, struct vmcsc_results *results)
+{
+    return vmcsc_check_state(state, cpu, results).enters;
+}
+"""
 
 
 def header(database: Database, **options: object) -> str:
@@ -77,10 +85,15 @@ def test_without_masks_what_is_wholly_known_comes_out_alike(
         ["g++", "-std=c++17", *STRICT[1:], "-O2"],
         ["gcc", *STRICT, "-ffreestanding", "-O2", "-DVMCSC_ALL_KNOWN"],
         ["g++", "-std=c++17", *STRICT[1:], "-O2", "-DVMCSC_ALL_KNOWN"],
+        ["clang", *STRICT, "-ffreestanding", "-O2"],
+        ["clang", *STRICT, "-ffreestanding", "-O2", "-DVMCSC_ALL_KNOWN"],
+        ["clang", "-x", "c++", "-std=c++17", *STRICT[1:], "-O2"],
     ],
     ids=lambda command: " ".join(command[:2] + command[-1:]),
 )
 def test_it_compiles_without_a_warning(command: list[str], whole: str, tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        skip_or_fail(f"{command[0]} is not installed")
     (tmp_path / "vmcsc_checker.h").write_text(whole)
     name = tmp_path / ("use.cpp" if command[0] == "g++" else "use.c")
     name.write_text(USE)
@@ -154,3 +167,51 @@ def test_names_can_be_left_out(whole: str, database: Database) -> None:
     assert '"VMX6200 gseg-tr-sel-ti"' in whole
     assert 'VMX6200 gseg-tr-sel-ti"' not in header(database, strings=False)
     assert 'Checks on Guest Segment Registers"' not in header(database, strings=False)
+
+
+def test_a_violation_is_told_with_its_section_and_the_fields_that_the_rule_reads(
+    whole: str, tmp_path: Path, database: Database
+) -> None:
+    (tmp_path / "vmcsc_checker.h").write_text(whole)
+    (tmp_path / "told.c").write_text(TOLD)
+    program = tmp_path / "told"
+    subprocess.run(["gcc", *STRICT, "-O1", str(tmp_path / "told.c"), "-o", str(program)], check=True)
+    lines = subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout.splitlines()
+    rule = next(one.rule for one in rules_of(database) if one.rule.id == "guest-rflags-bit1")
+    encoding = database.fields["guest_rflags"].encoding
+    assert f"{rule.code} {rule.id}|{rule.section}|{encoding:#x}" in lines
+    assert len(lines) == len(set(lines))
+
+
+TOLD = """#include "vmcsc_checker.h"
+#include <stdio.h>
+
+static void told(void *context, const struct vmcsc_violation *violation)
+{
+    (void)context;
+    printf("%s|%s", violation->name, violation->section);
+    for (unsigned i = 0; i < violation->fields_count; i++)
+        printf("%c%#x", i ? ' ' : '|', (unsigned)violation->fields[i]);
+    printf("\\n");
+}
+
+static int zero(void *context, uint32_t number, uint64_t *value)
+{
+    (void)context, (void)number;
+    *value = 0u;
+    return 1;
+}
+
+int main(void)
+{
+    static struct vmcsc_cpu cpu, known;
+    static struct vmcsc_answers answers;
+    static struct vmcsc_state state;
+    static struct vmcsc_results results;
+    vmcsc_ask(&cpu, &known, &answers);
+    vmcsc_fill_fields(&state, zero, 0);
+    state.violated = told;
+    return vmcsc_check_state(&state, &answers, &results).enters != VMCSC_FAILS;
+}
+"""
+"""Tells of a VMCS whose every field is 0."""

@@ -58,10 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tools: Tools) -> Path:
     return copy
 
 
-def made(folder: Path, policy: str, cpu: str) -> str:
+def made(folder: Path, policy: str, cpu: str, spoil: str = "") -> str:
     """What `make run` prints."""
     vmcsc = f"VMCSC={sys.executable} -m vmcsc"
-    command = ["make", "-s", "run", f"POLICY={policy}", f"CPU={cpu}", vmcsc]
+    command = ["make", "-s", "run", f"POLICY={policy}", f"CPU={cpu}", f"SPOIL={spoil}", vmcsc]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
@@ -108,6 +108,45 @@ def test_a_policy_of_ones_own_is_tried_from_its_file(folder: Path) -> None:
     own = folder / "own-policy.vmcs"
     own.write_text("policy own_policy {\n  extends minimal\n  primary { require rdtsc_exiting }\n}\n")
     assert "VM exit: rdtsc qualification 0x0" in made(folder, str(own), "corei7_skylake_x")
+
+
+FORETOLD = re.compile(
+    r"the entry will fail by VMX\d+ (\S+), (error|exit reason) (0x[0-9a-f]+)(?: qualification (0x\w+))?"
+)
+FAILED = re.compile(r"VM entry failed(?:, error (0x[0-9a-f]+)|: (\w+) qualification (0x\w+) )")
+SPOILT = [
+    ("guest_rflags", 0, "guest-rflags-bit1"),
+    ("guest_cr4", 0, "guest-cr4-fixed0"),
+    ("guest_cs_access_rights", 0x93, None),
+    ("guest_activity_state", 9, "nreg-activity-range"),
+    ("vmcs_link_pointer", 0x1001, "link-align"),
+    ("host_rip", 1 << 63, "asz-host64-rip-canonical"),
+    ("host_cs_selector", 0, "host-cs-sel-null"),
+    ("vm_entry_controls", 0, "entry-reserved"),
+    ("pin_based_vm_execution_controls", 0, "exec-pin-reserved"),
+    ("entry_interruption_info", 0x80000103, None),
+    ("tsc_offset", 0x123, ""),
+]
+"""A field of the VMCS, a value that spoils it, and the rule by which it must (None: by some; "": it does not)."""
+
+
+@pytest.mark.parametrize(("field", "value", "rule"), SPOILT, ids=[field for field, *_ in SPOILT])
+def test_the_checks_name_the_rule_before_the_processor_refuses(
+    field: str, value: int, rule: str | None, folder: Path, database: Database
+) -> None:
+    spoil = f"{database.fields[field].encoding:#x}={value:#x}"
+    printed = made(folder, "minimal", "corei7_haswell_4770", spoil)
+    foretold, failed = FORETOLD.search(printed), FAILED.search(printed)
+    assert (foretold is None, failed is None) == (rule == "", rule == ""), printed
+    if foretold is None or failed is None:
+        assert "violated" not in printed
+        return
+    assert rule in (None, foretold[1]), printed
+    assert f"{foretold[1]} (" in printed.split("the entry will fail")[0]  # among the violations that were told
+    assert failed[3] == foretold[4]
+    reasons = {int(foretold[3], 16)} if foretold[2] == "exit reason" else set()
+    assert failed[1] == (foretold[3] if foretold[2] == "error" else None)
+    assert {one.number for one in database.exit_reasons.values() if one.name == failed[2]} == reasons
 
 
 def test_the_hypervisor_has_no_number_of_vmx_in_its_own_code(database: Database) -> None:
