@@ -63,7 +63,7 @@ struct vmcsc_check {
 #endif
 
 #ifdef __GNUC__
-#define VMCSC_SELDOM static __attribute__((cold, noinline, unused))
+#define VMCSC_SELDOM static __attribute__((__cold__, __noinline__, __unused__))
 #else
 #define VMCSC_SELDOM static
 #endif

@@ -15,7 +15,7 @@ from tests.check.rows import Row
 from tests.check.states import build
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
-from vmcsc.check.check import check_fields
+from vmcsc.check.check import Checked, check_fields
 from vmcsc.check.evaluate import Status, rules_of
 from vmcsc.check.generate import reads_memory
 from vmcsc.check.memory import Memory
@@ -74,11 +74,17 @@ def compiled(header: str, folder: Path, *flags: str) -> Path:
 
 
 def differences(
-    program: Path, states: Sequence[Given], database: Database, *, all_known: bool = False
+    program: Path,
+    states: Sequence[Given],
+    database: Database,
+    *,
+    all_known: bool = False,
+    checks: Sequence[Checked] | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Where the program says another thing of a rule or a verdict, in words.
 
-    `all_known`: it has no masks, so that a rule which reads memory that is not known may be undetermined there.
+    `checks`: what those say, if it is known. `all_known`: it has no masks, so that a rule which reads
+    memory that is not known may be undetermined there.
     """
     data = b"".join(state.packed(database) for state in states)
     done = subprocess.run([str(program)], input=data, capture_output=True, check=False)
@@ -87,15 +93,20 @@ def differences(
     size = len(rules) * 8 + 24
     assert len(done.stdout) == size * len(states)
     for number, given in enumerate(states):
-        yield from _of_one(number, given, done.stdout[number * size :][:size], database, all_known)
+        output = done.stdout[number * size : (number + 1) * size]
+        checked = _checked(given, database) if checks is None else checks[number]
+        yield from _of_one(number, checked, output, database, all_known)
 
 
-def _of_one(number: int, given: Given, output: bytes, database: Database, all_known: bool) -> Iterator[str]:
-    rules = rules_of(database)
+def _checked(given: Given, database: Database) -> Checked:
     pieces = None if given.memory is None else {a: content.to_bytes(8, "little") for a, content in given.memory.items()}
     memory = None if pieces is None else Memory(pieces)
+    return check_fields(given.fields, given.cpu, database, memory, given.processor)
+
+
+def _of_one(number: int, checked: Checked, output: bytes, database: Database, all_known: bool) -> Iterator[str]:
+    rules = rules_of(database)
     unread = False
-    checked = check_fields(given.fields, given.cpu, database, memory, given.processor)
     for index, result in enumerate(checked.results):
         status, element = struct.unpack_from("<II", output, index * 8)
         if all_known and STATUSES[status] is Status.UNDETERMINED and reads_memory(result.bound):

@@ -11,7 +11,7 @@ from tests.check.all_rows import ROWS
 from tests.check.states import BASES, base, build
 from vmcsc.architecture.database import Database
 from vmcsc.capabilities.cpu import Cpu
-from vmcsc.check.check import check_fields
+from vmcsc.check.check import Checked, check_fields
 from vmcsc.check.many import STATUSES, Many, check_many
 from vmcsc.expression.value import Value
 
@@ -78,13 +78,19 @@ def columns_of(states: Sequence[One], database: Database) -> tuple[dict[str, obj
     return found[0], found[1]
 
 
-def differences(cpu: Cpu, states: Sequence[One], database: Database) -> list[str]:
-    """Where columns and rules say different things of a state, in words."""
+def one_by_one(cpu: Cpu, states: Sequence[One], database: Database) -> list[Checked]:
+    """What the rules in Python say of each."""
+    return [check_fields(own, cpu, database, None, state) for own, state in states]
+
+
+def differences(
+    cpu: Cpu, states: Sequence[One], database: Database, checks: Sequence[Checked] | None = None
+) -> list[str]:  # fmt: skip
+    """Where columns and rules say different things of a state. `checks`: what rules say, if that is known."""
     fields, processor = columns_of(states, database)
     many = check_many(fields, cpu, processor, database, statuses=True)
     found = []
-    for number, (own, state) in enumerate(states):
-        checked = check_fields(own, cpu, database, None, state)
+    for number, checked in enumerate(checks or one_by_one(cpu, states, database)):
         expected = [result.status for result in checked.results]
         got = [STATUSES[status] for status in many.statuses[number]]
         found += [f"{number}: {rule} is {b.value}, not {a.value}"

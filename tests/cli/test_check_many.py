@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from tests.check.states import base, build
 from vmcsc.architecture.database import Database
@@ -63,6 +65,37 @@ def test_the_result_of_each_is_written_whole_or_not_at_all(vmcsc: Any, npz: Path
     assert target.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.npz", "states.npz"]
     assert vmcsc("check", "--states", npz, "-o", tmp_path / "none" / "result.npz").code == 2
+
+
+def test_columns_of_parquet_are_states_too(vmcsc: Any, tmp_path: Path, valid: dict[str, Any], npz: Path) -> None:
+    """With nulls in the place of a mask; and the result is the same."""
+    rflags = [2, 2, 2, 2, 0, None]
+    columns = {name: np.full(6, array) for name, array in valid.items() if not name.endswith(".known")}
+    table = pyarrow.table({**columns, "guest_rflags": pyarrow.array(rflags, type=pyarrow.uint64())})
+    path = tmp_path / "states.parquet"
+    parquet.write_table(table, path, row_group_size=4)
+    of_npz, of_parquet = (json.loads(vmcsc("check", "--states", one, "--cpu", ICE, "--format", "json").out)
+                          for one in (npz, path))  # fmt: skip
+    assert of_parquet["results"][0]["rules"] == of_npz["results"][0]["rules"]
+
+
+def test_a_parquet_that_is_not_in_order_is_named(vmcsc: Any, tmp_path: Path) -> None:
+    path = tmp_path / "states.parquet"
+    parquet.write_table(pyarrow.table({"guest_rflags": ["2"], "guest_rip": [1.5], "guest_ripp": [1]}), path)
+    shown = vmcsc("check", "--states", path)
+    assert shown.code == 2
+    assert (
+        "the column `guest_rflags` has the type string" in shown.out and "`guest_rip` has the type double" in shown.out
+    )
+    parquet.write_table(pyarrow.table({"guest_ripp": [1]}), path)
+    assert "`guest_ripp` is no field" in vmcsc("check", "--states", path).out
+    parquet.write_table(pyarrow.table({"guest_rip": [-1]}), path)
+    assert (vmcsc("check", "--states", path).code) == 2
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole[:20], b"", b"PAR1" * 4, whole[:60] + whole[61:]):
+        path.write_bytes(content)
+        shown = vmcsc("check", "--states", path)
+        assert shown.code == 2 and "no whole Parquet file" in shown.out, content
 
 
 def test_lines_of_json_are_states_too(vmcsc: Any, tmp_path: Path) -> None:
@@ -129,7 +162,7 @@ def test_files_that_are_none_are_refused(vmcsc: Any, tmp_path: Path, npz: Path) 
     (tmp_path / "one.npy").rename(path)
     assert "one array without a name" in vmcsc("check", "--states", path).out
     assert vmcsc("check", "--states", tmp_path / "none.npz").code == 2
-    assert ".npz, .jsonl" in vmcsc("check", "--states", tmp_path / "states.txt").out
+    assert ".npz, .parquet, .jsonl" in vmcsc("check", "--states", tmp_path / "states.txt").out
     assert vmcsc("check", "--states", npz, "minimal").code == 2
     assert vmcsc("check", "minimal", "-o", path).code == 2
 

@@ -7,6 +7,9 @@ tests/kvm/run.py 5.10 7.3`, with the tarballs of Debian's packages linux-source-
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,13 +21,14 @@ from backends.kvm_patch.edits import edited
 from tests.conftest import skip_or_fail
 from tests.kvm.mini import specs
 from tests.kvm.run import VERSIONS
-from tests.kvm.trees import CACHE, prepared, why_not
+from tests.kvm.trees import CACHE, command, prepared, why_not
 from tests.kvm.trial import Bench, changes_for
 from tests.kvm.witness import masks
 from vmcsc import compile, emit
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.kvm.policy import policy_text
 from vmcsc.kvm.tree import Tree, read_tree
+from vmcsc.resources import EXAMPLES
 
 Results = dict[tuple[str, str], dict[str, Any]]
 
@@ -143,3 +147,23 @@ def test_the_tree_is_never_written_to(bench: Bench) -> None:
     vmcs = bench.resolved({"say": "secondary { forbid enable_vpid }"})
     emit(vmcs, "kvm-patch", kernel=str(bench.tree))
     assert [(file.stat().st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files] == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_module_that_checks_an_entry_compiles(version: str, tried: Results, tmp_path: Path) -> None:
+    """The example of the checker in a kernel, as the kernel compiles its own files, but every warning is an error."""
+    assert tried
+    vmcs = compile("minimal", "ice_lake_i7_1065g7").vmcs
+    assert vmcs is not None
+    [header] = emit(vmcs, "c-checker", stdint=False)
+    (tmp_path / header.path).write_text(str(header.content))
+    shutil.copy(EXAMPLES / "checker" / "kernel_module" / "check_entry.c", tmp_path)
+    tree = prepared(version)
+    shell, flag, text = command(tree, "nested")
+    own = re.sub(r"-MMD,\S+", f"-MMD,{tmp_path}/d", re.sub(r" -o \S+ \S+$", "", text.strip()))
+    done = subprocess.run(
+        [shell, flag, f"{own} -Werror -o {tmp_path}/check_entry.o {tmp_path}/check_entry.c"],
+        cwd=tree, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert b"violates %s" in (tmp_path / "check_entry.o").read_bytes()

@@ -1,4 +1,4 @@
-"""Many VMCSs as people keep them: arrays in an .npz, or an object a line in a .jsonl, both as columns of numpy.
+"""Many VMCSs as people keep them: arrays in an .npz, columns in a .parquet, or an object a line in a .jsonl.
 
 Nothing in a file is executed or unpickled. What is wrong with it are findings, with the array or the line.
 """
@@ -21,7 +21,7 @@ from vmcsc.expression.value import Value
 from vmcsc.records import dataclass
 from vmcsc.source import UnreadableText
 
-SUFFIXES = (".npz", ".jsonl", ".ndjson")
+SUFFIXES = (".npz", ".parquet", ".jsonl", ".ndjson")
 """Kinds of files that are read."""
 
 KNOWN, PROCESSOR = ".known", "processor."
@@ -50,6 +50,12 @@ def read_states(path: Path, database: Database, diagnostics: Diagnostics) -> Sta
         with path.open("rb") as stream:
             if path.suffix == ".npz":
                 return _arrays(stream, str(path), database, diagnostics)
+            if path.suffix == ".parquet":
+                from vmcsc.check.parquet_file import parquet_columns  # pyarrow takes a second
+
+                most = (MAX_ARRAYS, MAX_BYTES)
+                columns = parquet_columns(stream, str(path), KNOWN, most, diagnostics)
+                return None if columns is None else _named(columns, str(path), database, diagnostics)
             return _lines(stream, str(path), database, diagnostics)
     except UnreadableText as error:
         diagnostics.report(codes.UNREADABLE, f"{path} cannot be read: {error.reason}", error.span)

@@ -103,7 +103,8 @@ def parser() -> Parser:
         default=[],
         metavar="FILE",
         help="many VMCSs at once, counted: arrays in an .npz (FIELD, FIELD.known for the bits that are known,"
-        " processor.NAME), or an object a line in a .jsonl; needs the extra `batch`; may be repeated",
+        " processor.NAME), such columns in a .parquet, or an object a line in a .jsonl; needs the extra `batch`, a"
+        " .parquet `parquet`; may be repeated",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="with --states, write what became of each to an .npz")
     add_cpus(parser)
