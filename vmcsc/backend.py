@@ -37,6 +37,9 @@ class Backend(Protocol):
     `options` is a frozen dataclass with defaults: command-line flags and API keywords are made from its fields, with
     `metadata["help"]` as their description and `metadata["metavar"]` as the name of their value.
 
+    A back end may have an attribute `policy`: the name of the policy that is meant where none is given, since what it
+    makes hardly hangs on that.
+
     A back end may have a method `findings` with the parameters of `emit`: what there is to say of the policy as far as
     this back end goes. Where an error is among them, nothing is emitted.
     """

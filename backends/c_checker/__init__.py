@@ -50,6 +50,7 @@ class CChecker:
     name: ClassVar[str] = "c-checker"
     summary: ClassVar[str] = "a C header: every check of VM entry, to link into a hypervisor"
     options: ClassVar[type[Options]] = Options
+    policy: ClassVar[str] = "minimal"
 
     def emit(self, vmcses: Sequence[Vmcs], options: Options) -> list[Artifact]:
         database = vmcses[0].database

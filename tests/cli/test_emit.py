@@ -210,3 +210,12 @@ def test_a_back_end_that_does_not_load_is_a_warning_in_the_list_and_an_error_whe
     run = vmcsc("emit", "broken", policy(GOOD))
     assert (run.code, run.out) == (2, "")
     assert "vmcsc: error: the back end 'broken' " in run.err
+
+
+def test_a_back_end_that_says_what_is_usual_needs_no_policy(vmcsc: Any, tmp_path: Path) -> None:
+    target = tmp_path / "checker.h"
+    assert vmcsc("emit", "c-checker", "--cpu", "ice_lake_i7_1065g7", "-o", target).code == 0
+    usual = target.read_text()
+    assert vmcsc("emit", "c-checker", "minimal", "--cpu", "ice_lake_i7_1065g7", "-o", target).code == 0
+    assert target.read_text() == usual
+    assert vmcsc("emit", "c-header").code == 2

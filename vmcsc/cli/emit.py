@@ -142,7 +142,12 @@ def parser(name: str | None = None, backend: Backend | None = None) -> Parser:
         SETTINGS,
     )
     parser.add_argument("backend", metavar="BACKEND", help="what to make; `vmcsc backends` lists them")
-    parser.add_argument("policy", metavar="POLICY", help=POLICY_HELP)
+    usual = getattr(backend, "policy", None)  # what is emitted may be the same for all policies
+    if usual is None:
+        parser.add_argument("policy", metavar="POLICY", help=POLICY_HELP)
+    else:
+        help = f"{POLICY_HELP} (default: {usual})"
+        parser.add_argument("policy", nargs="?", default=usual, metavar="POLICY", help=help)
     _add_common(parser)
     if backend is not None:
         group = parser.add_argument_group(f"options of {name}")
