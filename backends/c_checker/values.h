@@ -184,6 +184,18 @@ static inline vmcsc_truth vmcsc_v_equal(vmcsc_value a, vmcsc_value b, unsigned w
     return (a.known & b.known) == vmcsc_mask(width) ? VMCSC_TRUE : VMCSC_MAYBE;
 }
 
+/* Are they certainly equal, certainly not? A bit that is not known is 0. */
+static inline int vmcsc_v_surely_equal(vmcsc_value a, vmcsc_value b, unsigned width)
+{
+    return a.bits == b.bits && a.known == vmcsc_mask(width) && b.known == vmcsc_mask(width);
+}
+
+static inline int vmcsc_v_surely_unequal(vmcsc_value a, vmcsc_value b, unsigned width)
+{
+    (void)width;
+    return ((a.bits ^ b.bits) & a.known & b.known) != 0u;
+}
+
 static inline vmcsc_truth vmcsc_v_less(vmcsc_value a, vmcsc_value b, unsigned width)
 {
     if (vmcsc_v_highest(a, width) < b.bits)
@@ -226,6 +238,8 @@ static inline vmcsc_truth vmcsc_v_sign_extended(vmcsc_value a, unsigned width, v
         high = high < highest ? high : highest;
     }
     first = vmcsc_v_alike(a, width, low);
+    if (low == high)
+        return first;
     second = vmcsc_v_alike(a, width, high);
     return first == second ? first : VMCSC_MAYBE;
 }
@@ -343,6 +357,18 @@ static inline vmcsc_truth vmcsc_v_equal(vmcsc_value a, vmcsc_value b, unsigned w
 {
     (void)width;
     return a == b;
+}
+
+static inline int vmcsc_v_surely_equal(vmcsc_value a, vmcsc_value b, unsigned width)
+{
+    (void)width;
+    return a == b;
+}
+
+static inline int vmcsc_v_surely_unequal(vmcsc_value a, vmcsc_value b, unsigned width)
+{
+    (void)width;
+    return a != b;
 }
 
 static inline vmcsc_truth vmcsc_v_less(vmcsc_value a, vmcsc_value b, unsigned width)

@@ -73,6 +73,9 @@ def emit_certain(node: nodes.Node, leaf: LeafName, terms: Terms, *, true: bool =
             return _joined(parts, both=(node.operator == "&") is true)
         case nodes.Leaf():
             return _joined([_certain(term, true) for term in terms(node)], both=true)
+        case nodes.Comparison(operator="=="):
+            left, right = _value(node.left, leaf), _value(node.right, leaf)
+            return f"vmcsc_v_surely_{'equal' if true else 'unequal'}({left}, {right}, {node.left.width}u)"
         case _:
             return _certain(emit_c_three(node, leaf), true)
 
