@@ -19,7 +19,7 @@ from vmcsc.resources import EXAMPLES
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     copy = tmp_path / "checker"
-    shutil.copytree(EXAMPLES / "checker", copy)
+    shutil.copytree(EXAMPLES / "checker", copy, ignore=shutil.ignore_patterns("target"))
     return copy
 
 
