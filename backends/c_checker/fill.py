@@ -40,7 +40,8 @@ static inline void vmcsc_fill_fields(struct vmcsc_state *state, vmcsc_reader rea
 #ifndef VMCSC_ALL_KNOWN
         known[i] = done ? vmcsc_mask(fields[i][1]) : 0u;
 #else
-        (void)done;
+        if (!done)
+            values[i] = 0u; /* and not what another VMCS had there */
 #endif
     }
 }

@@ -108,6 +108,11 @@ def test_a_parquet_that_is_not_in_order_is_named(tmp_path: Path) -> None:
     assert "the column `guest_rip` has the type double" in shown.stdout
     write_parquet(path, "{'guest_ripp': [1]}")
     assert "`guest_ripp` is no field" in judged(path).stdout
+    write_parquet(path, "[pyarrow.array([1]), pyarrow.array([2])], names=['guest_rip', 'guest_rip']")
+    assert "the column `guest_rip` stands there twice" in judged(path).stdout
+    write_parquet(path, "{'guest_rflags': [0, None], 'guest_rflags.known': [0, 2]}")  # nothing is known of either
+    (result,) = json.loads(judged(path, "--format", "json").stdout)["results"]
+    assert result["rules"]["guest-rflags-bit1"]["undetermined"] == 2
     write_parquet(path, "{'guest_rip': [-1]}")
     assert judged(path).returncode == 2
     whole = path.read_bytes()

@@ -35,16 +35,22 @@ def parquet_columns(
             diagnostics.report(codes.UNREADABLE, message)
             return None
         found: dict[str, Any] = {}
+        there: dict[str, Any] = {}
         for field in file.schema_arrow:
             if not pyarrow.types.is_integer(field.type):
                 message = f"{name}: the column `{field.name[:100]}` has the type {str(field.type)[:60]}"
                 diagnostics.report(codes.BAD_VALUE, message, help="a column of values has integers")
                 continue
+            if field.name in found:
+                diagnostics.report(codes.ASSIGNED_TWICE, f"{name}: the column `{field.name[:100]}` stands there twice")
+                continue
             column = file.read(columns=[field.name]).column(0)
             found[field.name] = column.fill_null(0).to_numpy()
             if column.null_count:
-                found[f"{field.name}{known}"] = np.where(column.is_null().to_numpy(), np.uint64(0), _WHOLE)
+                there[f"{field.name}{known}"] = np.where(column.is_null().to_numpy(), np.uint64(0), _WHOLE)
     except (pyarrow.ArrowException, OSError, ValueError, MemoryError) as error:
         diagnostics.report(codes.UNREADABLE, f"{name} is no whole Parquet file: {str(error)[:200]}")
         return None
+    for mask, whole in there.items():  # a column may have nulls and a mask
+        found[mask] = found[mask].astype(np.uint64) & whole if mask in found else whole
     return None if diagnostics.failed else found
