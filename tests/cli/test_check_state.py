@@ -76,6 +76,12 @@ def test_a_violation_is_shown_at_its_line_with_its_reason(vmcsc: Any, state: Any
     assert run.err == "1 state, 1 error\n"
 
 
+def test_what_a_rule_says_of_controls_alone_is_shown_at_their_field(vmcsc: Any, state: Any) -> None:
+    path = state("TSC_OFFSET: 0\nPIN_BASED_VM_EXEC_CONTROL: 0x20\n", "state.yaml")
+    run = vmcsc("check", "--state", path, "--format", "concise")
+    assert f"{path}:2:1: error[VMX4001]: exec-virtual-nmi-needs-nmi-exiting: " in run.out
+
+
 def test_without_a_cpu_nothing_is_known_of_it(vmcsc: Any, state: Any, whole: dict[str, int]) -> None:
     run = vmcsc("check", "--state", state(whole))
     assert run.code == 0
@@ -210,6 +216,13 @@ def test_a_file_that_cannot_be_read_is_wrong_use(vmcsc: Any, state: Any, tmp_pat
     assert run.code == 2
     assert run.out.count("error[VMX1001]") == 2
     assert vmcsc("check", "--state", state({}), "--cpu", "no_such_cpu").code == 2
+
+
+def test_a_file_that_cannot_be_read_is_named_beside_one_that_can(vmcsc: Any, state: Any, tmp_path: Path) -> None:
+    run = vmcsc("check", "--state", state({"guest_rflags": 2}), "--state", tmp_path / "none", "--format", "concise")
+    assert run.code == 2
+    assert f"\nvmcsc: error[VMX1001]: {tmp_path / 'none'} cannot be read: there is no such file\n" in run.out
+    assert run.err == "1 state, 1 error\n"
 
 
 def test_policies_and_states_do_not_mix_and_one_of_them_is_needed(vmcsc: Any, state: Any) -> None:

@@ -13,6 +13,7 @@ from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.check.explain import reasons
 from vmcsc.check.memory import Memory
 from vmcsc.check.missing import missing_of, text_of
+from vmcsc.check.reads import fields_named
 from vmcsc.check.state import State
 from vmcsc.check.verdict import Verdict, parts_text, verdict
 from vmcsc.diagnostic import Code, Diagnostic, Severity
@@ -72,8 +73,7 @@ def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Dia
     outcome = parts_text(rule.outcome.items())
     where = "" if result.element is None else f" (element {result.element} of {rule.each[1] if rule.each else ''})"
     notes = (*reasons(result, state), rule.why, f"SDM: {rule.section}; {outcome}")
-    read = [leaf.key[1] for leaf in result.bound.leaves() if leaf.key[0] == "field"]
-    span = next((spans[str(name)] for name in read if str(name) in spans), None)
+    span = next((spans[name] for name in fields_named(state.database, result.bound) if name in spans), None)
     code = Code(rule.code, rule.id, Severity.ERROR)
     message = (
         f"{rule.id}{where}: {rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"

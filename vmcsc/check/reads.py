@@ -32,6 +32,17 @@ def affected(database: Database, changed: Iterable[Input]) -> tuple[BoundRule, .
     return tuple(rules[position] for position in sorted(found))
 
 
+def fields_named(database: Database, bound: BoundRule) -> tuple[str, ...]:
+    """The fields that the rule names itself, by a part of them or by a control, in the order in which it does."""
+    found: dict[str, None] = {}
+    for leaf in bound.leaves():
+        if isinstance(leaf, nodes.FieldBits):
+            found[leaf.field.name] = None
+        elif isinstance(leaf, nodes.ControlBit):
+            found[database.words[leaf.control.word].field] = None
+    return tuple(found)
+
+
 @lru_cache(maxsize=8)
 def _readers(database: Database) -> Mapping[Input, tuple[int, ...]]:
     """For each input the positions of the rules that read it."""

@@ -35,14 +35,18 @@ LINES = (".jsonl", ".ndjson")
 def check_states(arguments: argparse.Namespace, project: Project) -> int:
     """Judge every VMCS on every CPU, print what became of it, and return the exit code."""
     run = _Run(arguments, project.database)
+    about_cpus = Diagnostics()
     for name in arguments.cpu:
-        cpu = name if isinstance(name, Cpu) else read_cpu(name, project.database, run.diagnostics)
+        cpu = name if isinstance(name, Cpu) else read_cpu(name, project.database, about_cpus)
         run.cpus += [] if cpu is None else [cpu]
+    run.could_not_read(about_cpus)
     if not run.diagnostics.failed:
         run.cpus = run.cpus or [UNKNOWN_CPU]
         for name in arguments.state:
-            for source in _sources(name, run.diagnostics):
+            unreadable = Diagnostics()
+            for source in _sources(name, unreadable):
                 run.take(source)
+            run.could_not_read(unreadable)
     return run.finish()
 
 
@@ -91,11 +95,7 @@ class _Run:
         self._texts += 1
         found = Diagnostics()
         written = read_vmcs(source, self._db, found)
-        if found.found and self._format in TEXTS:
-            self._separate()
-            self._print(sorted(found, key=Diagnostic.sort_key), found.suppressed)
-        self.diagnostics.extend(found)
-        self.diagnostics.suppressed += found.suppressed
+        self.could_not_read(found)
         for cpu in self.cpus if written is not None else ():
             assert written is not None
             own = written.on(cpu)
@@ -103,6 +103,14 @@ class _Run:
             named = () if cpu is UNKNOWN_CPU else (cpu.name,)
             findings = tuple(replace(finding, cpus=named) for finding in checked.findings)
             self._took(Judged(written, cpu, replace(checked, findings=findings), self._db))
+
+    def could_not_read(self, found: Diagnostics) -> None:
+        """Say what is wrong with a text, or with a file."""
+        if found.found and self._format in TEXTS:
+            self._separate()
+            self._print(sorted(found, key=Diagnostic.sort_key), found.suppressed)
+        self.diagnostics.extend(found)
+        self.diagnostics.suppressed += found.suppressed
 
     def _took(self, judged: Judged) -> None:
         undetermined = bool(judged.checked.of(Status.UNDETERMINED))
@@ -123,7 +131,7 @@ class _Run:
             findings = as_json(read, code_texts(self._db))
             whole = {"version": VERSION, "states": self._objects, "findings": findings, "suppressed": read.suppressed}
             put(json.dumps(whole, indent=2) + "\n", sys.stdout)
-        elif self._format not in TEXTS or not self._texts:
+        elif self._format not in TEXTS:
             self._print(everything, read.suppressed)
         put(f"{counted(self._texts, 'state')}, {summary(everything)}\n", sys.stderr)
         code = exit_code(everything, strict=self._arguments.strict, exit_zero=self._arguments.exit_zero)
