@@ -113,7 +113,7 @@ def read_source(path: Path, name: str | None = None) -> Source:
     return source_of_bytes(data, shown, path)
 
 
-def source_of_bytes(data: bytes, name: str, path: Path | None = None) -> Source:
+def source_of_bytes(data: bytes, name: str, path: Path | None = None, first_line: int = 1) -> Source:
     """Decode `data` as UTF-8 and refuse what would deceive a reader. Raises `UnreadableText`."""
     if len(data) > MAX_BYTES:
         raise UnreadableText(f"it is larger than {MAX_BYTES} bytes")
@@ -121,9 +121,9 @@ def source_of_bytes(data: bytes, name: str, path: Path | None = None) -> Source:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        valid = Source(name, data[: error.start].decode("utf-8") + "\ufffd", path)
+        valid = Source(name, data[: error.start].decode("utf-8") + "\ufffd", path, first_line)
         raise UnreadableText("it is not valid UTF-8", valid, len(valid.text) - 1) from error
-    return refuse_deceptive(Source(name, text, path))
+    return refuse_deceptive(Source(name, text, path, first_line))
 
 
 def refuse_deceptive(source: Source) -> Source:

@@ -20,6 +20,7 @@ from vmcsc.vmcs import Vmcs
 from ..c_header.text import comment, comment_text
 from .cpu import answers, cpu_struct
 from .fill import fill_part
+from .program import QUIET, program
 from .rules import numbers, rule_functions, structs
 from .tables import rule_tables
 from .verdict import causes, verdict_part
@@ -39,6 +40,9 @@ class Options:
     stdint: bool = field(
         default=True, metadata={"help": "include <stdint.h>; without it you declare uint8_t to uint64_t"}
     )
+    main: bool = field(
+        default=False, metadata={"help": "a whole program instead, which reads states and prints what becomes of them"}
+    )
 
 
 class CChecker:
@@ -53,6 +57,8 @@ class CChecker:
     policy: ClassVar[str] = "minimal"
 
     def emit(self, vmcses: Sequence[Vmcs], options: Options) -> list[Artifact]:
+        if options.main and not options.strings:
+            raise VmcscError("the program prints the names of rules, so it cannot be written without them")
         database = vmcses[0].database
         rules = _of_stages(rules_of(database), options.stages, database)
         kept = [bound for bound in rules if not options.reachable or _applies(bound, vmcses)]
@@ -61,6 +67,7 @@ class CChecker:
         parts = [
             _opening(vmcses, len(rules), len(kept), options),
             "#ifndef VMCSC_CHECKER_H\n#define VMCSC_CHECKER_H\n",
+            QUIET if options.main else "",
             "#include <stdint.h>\n" if options.stdint else "",
             _verbatim("values.h"),
             structs(database),
@@ -74,8 +81,10 @@ class CChecker:
             rule_functions(kept, database, members),
             verdict_part(database),
             "#endif /* VMCSC_CHECKER_H */\n",
+            program(kept, database, members) if options.main else "",
         ]
-        return [Artifact("vmcsc_checker.h", "\n".join(part for part in parts if part))]
+        name = "vmcsc_check.c" if options.main else "vmcsc_checker.h"
+        return [Artifact(name, "\n".join(part for part in parts if part))]
 
 
 def _of_stages(rules: Sequence[BoundRule], named: str, database: Database) -> list[BoundRule]:

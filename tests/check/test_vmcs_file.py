@@ -43,6 +43,18 @@ def refused(text: str, database: Database) -> list[Diagnostic]:
     return diagnostics.found
 
 
+def test_a_fact_is_meant_where_an_msr_is_called_that_too(database: Database) -> None:
+    written = read("cpu: {pat: 1, cpu.tsc: 0, ia32_vmx_basic: 5}", database)
+    assert {name: value.bits for name, value in written.facts.items()} == {"pat": 1, "tsc": 0}
+    assert not {name for msr in database.capability_msrs for name in msr.names} & set(database.facts)
+
+
+def test_a_line_that_cannot_be_read_is_named_by_its_number() -> None:
+    with pytest.raises(UnreadableText) as caught:
+        list(lines_of(io.BytesIO(b"{}\n\n{\xff}\n"), "states"))
+    assert str(caught.value.span) == "states:3:2"
+
+
 # --- fields ---
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import vmcsc
+from tests.conftest import skip_or_fail
 from vmcsc.architecture.database import Database
 from vmcsc.check.evaluate import Status
 from vmcsc.check.vmcs_file import read_vmcs
+from vmcsc.cli import main
 from vmcsc.diagnostic import Diagnostics
 from vmcsc.policy.states import known_states, read_state
 from vmcsc.source import Source
@@ -47,6 +52,25 @@ def test_the_program_prints_what_its_comments_say() -> None:
         with contextlib.redirect_stdout(printed):
             exec(compile(example, "checks.md", "exec"), {})
         assert printed.getvalue().splitlines() == re.findall(r"^print\(.*\)\s+# (.*)$", example, re.MULTILINE)
+
+
+def test_the_program_of_the_page_says_of_its_states_what_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("cc") is None:
+        skip_or_fail("cc is not installed")
+    monkeypatch.chdir(tmp_path)
+    [commands] = blocks("sh program")
+    emitted, compiled, judged = commands.splitlines()
+    assert main(shlex.split(emitted)[1:]) == 0
+    subprocess.run(shlex.split(compiled), check=True)
+    for text in blocks("yaml vmcs"):
+        (tmp_path / "state.yaml").write_text(text, encoding="utf-8")
+        capfd.readouterr()
+        code = main(["check", "--state", "state.yaml", "--format", "concise"])
+        expected = (code, *capfd.readouterr())
+        run = subprocess.run(shlex.split(judged), capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stdout, run.stderr) == expected
 
 
 def test_the_policy_compiles_and_its_rules_are_counted(database: Database) -> None:

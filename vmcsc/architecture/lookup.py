@@ -194,13 +194,13 @@ def field_of(database: Database, word: str) -> FieldPart | None:
     """What of a field a name or an encoding means, or None. A control word means the field that holds it."""
     number = number_of(word)
     if number is None:
-        return _field_names(database).get(plain(word))
+        return field_names(database).get(plain(word))
     field = database.field_by_encoding.get(number)
     return None if field is None else FieldPart(field, number != field.encoding)
 
 
 @lru_cache(maxsize=8)
-def _field_names(database: Database) -> Mapping[str, FieldPart]:
+def field_names(database: Database) -> Mapping[str, FieldPart]:
     """Fields by every name that they, their high halves and control words have, as `plain` makes it."""
     named: dict[str, FieldPart] = {}
     for field in database.fields.values():

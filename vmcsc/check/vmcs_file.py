@@ -74,9 +74,9 @@ def lines_of(stream: BinaryIO, name: str) -> Iterator[Source]:
     number = 0
     while line := stream.readline(MAX_BYTES + 1):
         number += 1
-        source = source_of_bytes(line, name)
+        source = source_of_bytes(line, name, first_line=number)
         if source.text.strip():
-            yield replace(source, first_line=number)
+            yield source
 
 
 def is_jsonl(source: Source) -> bool:
@@ -284,13 +284,14 @@ class _Reader:
         readings = Readings(self._db, self._diagnostics)
         for key, value in raw.items():
             span = self._document.key_span(CPU, key)
-            index = number_of(key)
-            msr = readings.find_msr(key if index is None else index)
+            index, fact = number_of(key), key.removeprefix(f"{CPU}.")
+            is_fact = fact in self._db.facts  # which wins where an MSR is also called that: `pat`
+            msr = None if is_fact else readings.find_msr(key if index is None else index)
             number = self._value(int(value) if isinstance(value, bool) else value, 64, f"`{_shown(key)}`", (CPU, key))
             if number is None:
                 continue
             if msr is None:
-                readings.take_fact(key.removeprefix(f"{CPU}."), number, span)
+                readings.take_fact(fact, number, span)
             elif msr.capability:
                 readings.take_bits(msr, whole(number), span)
             else:
