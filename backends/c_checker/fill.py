@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmcsc.architecture.database import Database
+from vmcsc.check.reads import msrs_in_order
 
 from ..c_header.text import wrapped
 from .cpu import there
@@ -12,7 +13,7 @@ def fill_part(database: Database) -> str:
     """`vmcsc_fill_fields` and `vmcsc_fill_cpu`; what cannot be read stays unknown."""
     fields = ", ".join(f"{{{one.encoding:#06x}u, {one.width}u}}" for one in database.fields.values())
     body = []
-    for msr in database.capability_msrs:
+    for msr in msrs_in_order(database):
         read = f"if (read(context, {msr.index:#x}u, &cpu->{msr.name}))\n@    known->{msr.name} = ~(uint64_t)0;"
         if msr.exists is None:
             body.append(f"    {read.replace('@', '    ')}")

@@ -43,25 +43,37 @@ static void violated(void *context, const struct vmcsc_violation *violation)
     print(")\n");
 }
 
-void check_entry(void)
-{
-    static struct vmcsc_cpu cpu, cpu_known;
-    static struct vmcsc_answers answers;
-    static struct vmcsc_state state;
-    static struct vmcsc_results results;
-    struct vmcsc_verdict verdict;
-    const uint32_t widths = cpuid_eax(0x80000008);
+/* What the processor is and does: zero for what is not known. */
+static struct vmcsc_cpu cpu, cpu_known;
+static struct vmcsc_state state;
 
-    vmcsc_fill_cpu(&cpu, &cpu_known, read_capability, 0);
+static void read_facts(void)
+{
+    const uint32_t widths = cpuid_eax(0x80000008);
     cpu.maxphyaddr = widths & 0xff;
     cpu.linear_address_width = widths >> 8 & 0xff;
     cpu.intel_64 = 1; /* this is 64-bit code */
     cpu_known.maxphyaddr = cpu_known.linear_address_width = cpu_known.intel_64 = ~(uint64_t)0;
+}
+
+/* What VM entry will make of the current VMCS. */
+static struct vmcsc_verdict foretell(vmcsc_violated tell)
+{
+    static struct vmcsc_answers answers;
+    static struct vmcsc_results results;
+    vmcsc_fill_cpu(&cpu, &cpu_known, read_capability, 0);
     vmcsc_ask(&cpu, &cpu_known, &answers);
     vmcsc_fill_fields(&state, read_field, 0);
     state.memory = read_memory;
-    state.violated = violated;
-    verdict = vmcsc_check_state(&state, &answers, &results);
+    state.violated = tell;
+    return vmcsc_check_state(&state, &answers, &results);
+}
+
+void check_entry(void)
+{
+    struct vmcsc_verdict verdict;
+    read_facts();
+    verdict = foretell(violated);
     if (verdict.enters != VMCSC_FAILS)
         return;
     print("the entry will fail by ");

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.bochs import dialect
 from tests.bochs.subjects import Subject
+from tests.bochs.witness import told
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.entries import Base, Case, Seen, run_entries
@@ -175,7 +176,7 @@ def compared(tools: Tools, trials: Sequence[Trial], skipped: Counter[str]) -> It
             tried.append((trial, expected))
     for model in {id(trial.subject.model): trial.subject.model for trial, _ in tried}.values():
         own = [pair for pair in tried if pair[0].subject.model is model]
-        for (trial, expected), one in zip(own, run([trial for trial, _ in own], tools), strict=True):
+        for (trial, expected), one in zip(own, run([t for t, _ in own], tools), strict=True):
             yield Compared(trial, expected, one)
 
 
@@ -186,7 +187,8 @@ def run(trials: Sequence[Trial], tools: Tools) -> Iterator[Seen]:
     for trial in trials:
         subject = trial.subject
         fields = {name: subject.fields.get(name, 0) for name in _written(database)}
-        bases.setdefault(id(subject), Base(fields, subject.memory, subject.pages, subject.host_bits))
+        words = told(subject) if subject.model.witness else ()
+        bases.setdefault(id(subject), Base(fields, subject.memory, subject.pages, subject.host_bits, words))
     entries = [(bases[id(trial.subject)], trial.case()) for trial in trials]
     return run_entries(entries, trials[0].subject.model, database, tools)
 

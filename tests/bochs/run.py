@@ -19,8 +19,10 @@ if __name__ == "__main__":
 
 from tests.bochs import dialect
 from tests.bochs.compare import Trial, compared
+from tests.bochs.foretold import WRONG, foretelling
 from tests.bochs.shrink import shrink
 from tests.bochs.trials import further, neighbours, rows, single_bits, subjects
+from tests.bochs.witness import witness
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.bochs.processor import read_model
 from vmcsc.bochs.tools import find_tools
@@ -32,13 +34,14 @@ MAX_SHRUNK = 40
 @dataclass(frozen=True)
 class What:
     """Which states: the `rows` of the rule tables, the `states` as they are, contexts in which every single bit is
-    turned over, and a `count` of random neighbours."""
+    turned over, and a `count` of random neighbours. `foretell`: the checks as C are asked about each too."""
 
     rows: bool = False
     states: bool = False
     bits: tuple[str, ...] = ()
     count: int = 0
     seed: str = "1"
+    foretell: bool = False
 
 
 @dataclass
@@ -50,6 +53,7 @@ class Tally:
     judged: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    foretold: Counter[str] = field(default_factory=Counter)
     unjudged: list[str] = field(default_factory=list)
     different: int = 0
 
@@ -60,6 +64,7 @@ class Tally:
         self.judged += other.judged
         self.skipped += other.skipped
         self.rules += other.rules
+        self.foretold += other.foretold
         self.unjudged += other.unjudged
 
     def line(self, models: int) -> str:
@@ -72,7 +77,7 @@ class Tally:
 def compare_model(name: str, what: What, count: int) -> Tally:
     """Compare states on one model, `count` random ones among them."""
     database, tools = dialect.database(), find_tools()
-    model, tally = read_model(name, database, tools), Tally()
+    model, tally = read_model(name, database, tools, witness() if what.foretell else None), Tally()
     known = subjects(database, model, tally.skipped)
     trials: list[Trial] = []
     if what.states:
@@ -88,6 +93,9 @@ def compare_model(name: str, what: What, count: int) -> Tally:
     different = []
     for one in compared(tools, trials, tally.skipped):
         tally.states += 1
+        if one.seen.said:
+            came = foretelling(one)
+            tally.foretold[f"{came}\n    {one}" if came.startswith(WRONG) else came] += 1
         tally.rules.update(one.expected.violated)
         if not one.foreseen:
             different.append(one)
@@ -124,19 +132,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bits", action="store_true", help="every bit of every field turned over, in three contexts")
     parser.add_argument("--neighbours", type=int, default=0, metavar="N", help="so many random neighbours")
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--foretell", action="store_true", help="compare what the checks in C say before each entry")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rules", action="store_true", help="say how often each rule was violated")
     options = parser.parse_args(arguments)
     models = options.models or list(emulator_of(dialect.database()).models)
     begin = time.monotonic()
     bits = ("long", "protected", "32-bit host") if options.bits else ()
-    what = What(options.rows, options.states, bits, options.neighbours, options.seed)
+    what = What(options.rows, options.states, bits, options.neighbours, options.seed, options.foretell)
     tally = compare_models(models, what, options.jobs)
     print("\n".join(tally.unjudged))
     if options.rules:
         for rule in dialect.database().rules:
             print(f"{tally.rules[rule.id]:7} {rule.id}")
-    for heading, counted in (("judged", tally.judged), ("not run there", tally.skipped)):
+    for heading, counted in (("judged", tally.judged), ("not run there", tally.skipped), ("foretold", tally.foretold)):
         print("".join(f"{heading}: {number} {name}\n" for name, number in counted.most_common()), end="")
     print(f"{tally.line(len(models))} in {time.monotonic() - begin:.0f} s")
     return 1 if tally.different else 0

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vmcsc.bochs.image import build
+from vmcsc.bochs.image import Harness, Witness, build
 from vmcsc.bochs.tools import Tools
 from vmcsc.errors import VmcscError
 from vmcsc.records import dataclass
@@ -35,22 +35,31 @@ class Booted:
 
 
 def boot(
-    tools: Tools, model: str, orders: bytes, replies: int, seconds: float, memory: int = 128
-) -> Booted:  # fmt: skip
+    tools: Tools,
+    model: str,
+    orders: bytes,
+    replies: int,
+    seconds: float,
+    memory: int = 128,
+    witness: Witness | None = None,
+) -> Booted:
     """Carry out `orders` on a CPU model of Bochs, which may take so many seconds and give `replies` words.
 
     `memory` is in MiB, at least 128.
     """
     if len(orders) > MAX_ORDERS:
         raise VmcscError("too many orders for one boot")
-    booted = _boot(tools, model, orders, replies, seconds, memory)
+    harness = build(tools, witness)
+    booted = _boot(harness, tools, model, orders, replies, seconds, memory)
     if booted.words or booted.ended:
         return booted
-    return _boot(tools, model, orders, replies, seconds, memory)  # rarely it does not come up at all
+    return _boot(harness, tools, model, orders, replies, seconds, memory)  # rarely it does not come up at all
 
 
-def _boot(tools: Tools, model: str, orders: bytes, replies: int, seconds: float, memory: int) -> Booted:
-    content, place, size = build(tools).disk(orders, 8 * replies)
+def _boot(
+    harness: Harness, tools: Tools, model: str, orders: bytes, replies: int, seconds: float, memory: int
+) -> Booted:
+    content, place, size = harness.disk(orders, 8 * replies)
     with TemporaryDirectory(prefix="vmcsc-") as folder:
         work = Path(folder)
         disk = work / "disk.img"

@@ -14,7 +14,7 @@ from vmcsc.bochs.orders import CARRY, COMPLETED, FAULTED, FLUSHED, HOST_WORDS, I
 from vmcsc.bochs.processor import Model, vmx_on
 from vmcsc.bochs.tools import Tools
 from vmcsc.errors import VmcscError
-from vmcsc.records import dataclass, field
+from vmcsc.records import dataclass, field, replace
 
 FAILED_ENTRY = 1 << 31
 """The bit of an exit reason that says that the entry failed."""
@@ -34,12 +34,14 @@ class Base:
     `host_bits` says whether they are entered from a 64-bit or from a 32-bit host.
 
     Memory is as before after each case: what is given here, and 0 elsewhere in the first 128 KiB. `pages` have 4 KiB.
+    `told` is for the witness, if there is one.
     """
 
     fields: Mapping[str, int]
     memory: Mapping[int, int] = field(default_factory=dict)
     pages: Mapping[int, bytes] = field(default_factory=dict)
     host_bits: int = 64
+    told: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ class Seen:
     """What became of an entry: `parts` are as in a permitted outcome of `vmcsc.check`, none where the guest ran.
 
     `exit` has the fields of the emulator's report after an exit. `lost`: the emulator did not come back from it.
+    `said` is what the witness said of it before.
     """
 
     parts: tuple[tuple[str, int | str], ...]
     exit: Mapping[str, int] = field(default_factory=dict)
     lost: bool = False
+    said: tuple[int, ...] = ()
 
     @property
     def entered(self) -> bool:
@@ -73,6 +77,15 @@ class Seen:
 
 
 Entry = tuple[Base, Case]
+
+
+@dataclass(frozen=True)
+class _On:
+    """Where entries are run."""
+
+    model: Model
+    database: Database
+    tools: Tools
 
 
 def run_cases(
@@ -84,11 +97,10 @@ def run_cases(
 
 def run_entries(entries: Sequence[Entry], model: Model, database: Database, tools: Tools) -> Iterator[Seen]:
     """The same for cases of several bases. A batch that hangs is taken apart until the case is found."""
+    on = _On(model, database, tools)
     order = sorted(range(len(entries)), key=lambda place: entries[place][1].blocks)
     found: list[Seen | None] = [None] * len(entries)
-    done = (
-        one for batch in _batches([entries[place] for place in order]) for one in _run(batch, model, database, tools)
-    )
+    done = (one for batch in _batches([entries[place] for place in order]) for one in _run(batch, on))
     for place, one in zip(order, done, strict=True):
         found[place] = one
     return (one for one in found if one is not None)
@@ -98,7 +110,7 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     start = size = 0
     base: Base | None = None
     for number, (own, case) in enumerate(entries):
-        added = 64 + 16 * (len(case.fields) + len(case.memory))
+        added = 160 + 16 * (len(case.fields) + len(case.memory))
         if own is not base:
             added += 4200 * len(own.pages) + 16 * (len(own.fields) + len(own.memory))
         base, size = own, size + added
@@ -109,29 +121,31 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start:]
 
 
-def _run(entries: Sequence[Entry], model: Model, database: Database, tools: Tools) -> list[Seen]:
+def _run(entries: Sequence[Entry], on: _On) -> list[Seen]:
     seen: list[Seen] = []
     while len(seen) < len(entries):
-        seen += _boot(entries[len(seen) :], model, database, tools)
+        seen += _boot(entries[len(seen) :], on)
         if len(seen) < len(entries):  # among the next ones is the one that it did not come back from
-            seen += _boot(entries[len(seen) : len(seen) + FLUSHED], model, database, tools, flush=1)
+            seen += _boot(entries[len(seen) : len(seen) + FLUSHED], on, flush=1)
         if len(seen) < len(entries):
-            seen += _boot(entries[len(seen) : len(seen) + 1], model, database, tools) or [Seen((), lost=True)]
+            seen += _boot(entries[len(seen) : len(seen) + 1], on) or [Seen((), lost=True)]
     return seen
 
 
-def _boot(entries: Sequence[Entry], model: Model, database: Database, tools: Tools, flush: int = FLUSHED) -> list[Seen]:
+def _boot(entries: Sequence[Entry], on: _On, flush: int = FLUSHED) -> list[Seen]:
     """As many entries as one boot comes to."""
-    orders, report = Orders(), emulator_of(database).report
+    orders, report = Orders(), emulator_of(on.database).report
     orders.flush(flush)
-    vmx_on(orders, database)
+    vmx_on(orders, on.database)
     for base, group in groupby(entries, key=lambda entry: entry[0]):
-        _order(orders, base, [case for _, case in group], model, database)
+        if on.model.witness is not None:
+            orders.tell(base.told, on.model.witness.words)
+        _order(orders, base, [case for _, case in group], on.model, on.database)
     seconds = SECONDS + len(entries) / CASES_A_SECOND
-    booted = boot(tools, model.name, orders.content(), orders.replies, seconds)
+    booted = boot(on.tools, on.model.name, orders.content(), orders.replies, seconds, witness=on.model.witness)
     replies = Replies(booted.words, len(report))
     replies.take(HOST_WORDS)
-    return list(_seen(replies, tuple(report), database))
+    return list(_seen(replies, tuple(report), on))
 
 
 def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, database: Database) -> None:
@@ -160,12 +174,13 @@ def _order(orders: Orders, base: Base, cases: Sequence[Case], model: Model, data
         orders.case(codes[case.code or launch], changed, case.memory, wake=INIT if case.blocks else NMI)
 
 
-def _seen(replies: Replies, report: Sequence[str], database: Database) -> Iterator[Seen]:
-    faults = {
-        vector.vector: (vector.mnemonic or name).lstrip("#").lower() for name, vector in database.exceptions.items()
-    }
-    while (ending := replies.ending()) is not None:
-        yield _outcome(ending, report, faults)
+def _seen(replies: Replies, report: Sequence[str], on: _On) -> Iterator[Seen]:
+    vectors = on.database.exceptions.items()
+    faults = {vector.vector: (vector.mnemonic or name).lstrip("#").lower() for name, vector in vectors}
+    words = 0 if on.model.witness is None else on.model.witness.words
+    while (ending := replies.ending()) is not None and replies.left >= words:
+        seen = _outcome(ending, report, faults)
+        yield replace(seen, said=replies.take(words)) if words else seen
 
 
 def _outcome(ending: Ending, report: Iterable[str], faults: Mapping[int, str]) -> Seen:

@@ -20,7 +20,7 @@
 #define LOW_MEMORY 0xa0000 /* what cases and guests may use, and what is above the first MiB below the kernel */
 
 enum order { END, READ_MSRS, READ_CPUID, PROBE_MSRS, VMX_ON, PROBE_FIELDS, REPORT, CODE, BASE, CASE, POKE, REGISTER,
-             REGISTERS, RUN, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD, HOST };
+             REGISTERS, RUN, INTERRUPT, FLUSH, PAGE, WRITE_FIELD, RESET, TRY_FIELD, HOST, TELL };
 enum ending { COMPLETED, FAULTED, EXITED };
 
 extern uint64_t registers[16], flags, host_cr0, host_cr4;
@@ -29,6 +29,10 @@ extern char recover[], vm_exit32[];
 
 int run(void);
 int run32(void);
+#ifdef WITNESS /* so many words it says of an entry before it is made; what it is told comes with TELL */
+void witness_told(const uint64_t *words);
+void witness(uint64_t *words);
+#endif
 int main(void);
 void fault(struct frame *frame);
 
@@ -322,6 +326,9 @@ static void try_case(void)
     const uint64_t *change = order, *write;
     static uint64_t before[MAX_PIECES];
     int ending;
+#ifdef WITNESS
+    uint64_t said[WITNESS];
+#endif
     order += 2 * changed;
     written = take();
     write = order;
@@ -335,11 +342,18 @@ static void try_case(void)
     for (n = 0; n < 16; n++)
         registers[n] = 0;
     rip = vmread(report[reported - 1]);
+#ifdef WITNESS
+    witness(said);
+#endif
     set_watchdog((uint32_t)mode);
     arm();
     ending = (narrow ? run_narrow : run_code)(codes[which % MAX_CODES]);
     disarm();
     give_ending(ending);
+#ifdef WITNESS
+    for (n = 0; n < WITNESS; n++)
+        give(said[n]);
+#endif
     for (n = written; n--;)
         *(uint64_t *)write[2 * n] = before[n % MAX_PIECES];
     if (ending == EXITED) {
@@ -417,6 +431,9 @@ static int carry_out(void)
     case TRY_FIELD: n = take(); give((uint64_t)vmwrite(n, take())); break;
     case RESET: reset(); break;
     case PAGE: keep_page(); break;
+#ifdef WITNESS
+    case TELL: n = take(); witness_told(order); order += n; break;
+#endif
     case HOST: narrow = take() == 32; break;
     case FLUSH: interval = (uint32_t)take(); break;
     default: return 0;

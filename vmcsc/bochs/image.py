@@ -45,8 +45,20 @@ class Harness:
         return boot + self.kernel + orders.ljust(sectors * SECTOR, b"\0"), replies, size
 
 
-@lru_cache(maxsize=1)
-def build(tools: Tools) -> Harness:
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """C that is built into the harness, and of each entry says `words` words before it is made.
+
+    `source` has the functions `witness_told` and `witness` of harness.c; `headers` is a folder of what it includes.
+    """
+
+    source: Path
+    headers: Path
+    words: int
+
+
+@lru_cache(maxsize=2)
+def build(tools: Tools, witness: Witness | None = None) -> Harness:
     """Assemble, compile and link the harness. Raises `VmcscError` with what a tool said."""
     here, boot = Path(__file__).parent, EXAMPLES / "bare_hypervisor"
     with TemporaryDirectory(prefix="vmcsc-") as folder:
@@ -54,8 +66,13 @@ def build(tools: Tools) -> Harness:
         _call(tools.nasm, "-f", "elf64", boot / "start.asm", "-o", work / "start.o")
         _call(tools.nasm, "-f", "elf64", here / "harness.asm", "-o", work / "run.o")
         _call(tools.nasm, "-f", "elf64", here / "host32.asm", "-o", work / "run32.o")
-        _call(tools.gcc, *_FLAGS, "-I", boot, "-c", here / "harness.c", "-o", work / "harness.o")
+        flags: list[str | Path] = [*_FLAGS, "-I", boot]
         objects = [work / "start.o", work / "run.o", work / "run32.o", work / "harness.o"]
+        if witness is not None:
+            _call(tools.gcc, *flags, "-I", witness.headers, "-c", witness.source, "-o", work / "witness.o")
+            flags.append(f"-DWITNESS={witness.words}")
+            objects.append(work / "witness.o")
+        _call(tools.gcc, *flags, "-c", here / "harness.c", "-o", work / "harness.o")
         _call(tools.ld, "-nostdlib", "-z", "noexecstack", "-T", boot / "kernel.ld", *objects, "-o", work / "kernel.elf")
         _call(tools.objcopy, "-O", "binary", work / "kernel.elf", work / "kernel.bin")
         kernel = (work / "kernel.bin").read_bytes()

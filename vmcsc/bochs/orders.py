@@ -33,6 +33,7 @@ class Order(IntEnum):
     RESET = 18
     TRY_FIELD = 19
     HOST = 20
+    TELL = 21
 
 
 HOST = ("cr0", "cr4", "exit", "stack", "tables", "exit32", "tables32", "tss", "gdt", "gdt_limit", "idt", "vmcs")
@@ -74,6 +75,7 @@ class Orders:
         self.replies = 0
         self.size = 0
         self._reported = 0
+        self._said = 0
 
     def _add(self, order: Order, *words: int, replies: int = 0) -> None:
         self._append([order, *words])
@@ -151,7 +153,12 @@ class Orders:
         written = [word for pair in fields for word in pair]
         pieces = [word for pair in memory.items() for word in pair]
         self._append([Order.CASE, code, wake, len(fields), *written, len(memory), *pieces])
-        self.replies += 3 + self._reported
+        self.replies += 3 + self._reported + self._said
+
+    def tell(self, words: Sequence[int], said: int) -> None:
+        """Tell a witness that was built into the harness; of each case it says so many words behind the ending."""
+        self._add(Order.TELL, len(words), *words)
+        self._said = said
 
     # --- one step at a time ---
 

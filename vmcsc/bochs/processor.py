@@ -9,6 +9,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.architecture.emulator import emulator_of
 from vmcsc.architecture.model import Fact
 from vmcsc.bochs.emulator import boot
+from vmcsc.bochs.image import Witness
 from vmcsc.bochs.orders import HOST, HOST_WORDS, Orders, Replies
 from vmcsc.bochs.tools import Tools
 from vmcsc.capabilities.cpu import Cpu
@@ -25,12 +26,14 @@ _ORIGIN = "Bochs itself"
 
 @dataclass(frozen=True)
 class Model:
-    """A CPU model. `fields` are the names of those that VMWRITE takes; `host` are values of the harness by name."""
+    """A CPU model. `fields` are the names of those that VMWRITE takes; `host` are values of the harness by name, which
+    has the `witness` built in."""
 
     name: str
     cpu: Cpu
     fields: frozenset[str]
     host: Mapping[str, int]
+    witness: Witness | None = None
 
 
 def vmx_on(orders: Orders, database: Database, *, in_operation: bool = True) -> None:
@@ -41,7 +44,7 @@ def vmx_on(orders: Orders, database: Database, *, in_operation: bool = True) -> 
 
 
 @lru_cache(maxsize=32)
-def read_model(name: str, database: Database, tools: Tools) -> Model:
+def read_model(name: str, database: Database, tools: Tools, witness: Witness | None = None) -> Model:
     """Ask the model. Raises `VmcscError` where Bochs does not know it or it has no VMX."""
     if name not in emulator_of(database).models:
         raise VmcscError(f"Bochs has no model `{name}` with VMX; it has {', '.join(emulator_of(database).models)}")
@@ -55,7 +58,7 @@ def read_model(name: str, database: Database, tools: Tools) -> Model:
     orders.probe_msrs(list(probed.values()))
     vmx_on(orders, database)
     orders.probe_fields(list(encodings.values()))
-    booted = boot(tools, name, orders.content(), orders.replies, SECONDS)
+    booted = boot(tools, name, orders.content(), orders.replies, SECONDS, witness=witness)
     replies = Replies(booted.words, 0)
     if not booted.ended or replies.left != orders.replies:
         raise VmcscError(f"Bochs did not run the harness on `{name}`: {booted.said[-500:].strip()}")
@@ -72,7 +75,7 @@ def read_model(name: str, database: Database, tools: Tools) -> Model:
     fields = frozenset(field for field, one in zip(encodings, there, strict=True) if one)
     origins = dict.fromkeys([*values, *facts], _ORIGIN)
     cpu = Cpu(f"bochs_{name}", f"{name} of Bochs", values, facts, origins)
-    return Model(name, cpu, fields, dict(zip(HOST, host, strict=True)))
+    return Model(name, cpu, fields, dict(zip(HOST, host, strict=True)), witness)
 
 
 def _leaves(database: Database) -> list[tuple[int, int]]:

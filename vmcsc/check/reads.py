@@ -43,6 +43,20 @@ def fields_named(database: Database, bound: BoundRule) -> tuple[str, ...]:
     return tuple(found)
 
 
+def msrs_in_order(database: Database) -> list[Msr]:
+    """The capability MSRs, each behind those that tell whether it exists."""
+    waiting = {
+        msr.name: {name for kind, name in _msr(database, msr) if kind == "msr"} for msr in database.capability_msrs
+    }
+    ordered: list[Msr] = []
+    while waiting:
+        ready = [name for name, asked in waiting.items() if not asked & waiting.keys() - {name}]
+        ordered += [database.msrs[name] for name in ready]
+        for name in ready:
+            del waiting[name]
+    return ordered
+
+
 @lru_cache(maxsize=8)
 def _readers(database: Database) -> Mapping[Input, tuple[int, ...]]:
     """For each input the positions of the rules that read it."""
