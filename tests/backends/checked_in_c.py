@@ -64,12 +64,12 @@ def partly_known(given: Given, chance: Random) -> Given:
     return Given(fields, processor, Cpu("made", "Made", there, facts), memory)
 
 
-def compiled(header: str, folder: Path, *flags: str) -> Path:
+def compiled(header: str, folder: Path, *flags: str, compiler: str = "gcc") -> Path:
     """The program that runs the checker over states."""
     (folder / "vmcsc_checker.h").write_text(header)
     program = folder / "checking"
     source = str(HERE / "checking.c")
-    subprocess.run(["gcc", *STRICT, *flags, f"-I{folder}", source, "-o", str(program)], check=True)
+    subprocess.run([compiler, *STRICT, *flags, f"-I{folder}", source, "-o", str(program)], check=True)
     return program
 
 
