@@ -23,7 +23,7 @@ PART = 500
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200_000, metavar="N", help="how many distinct states (default: 200000)")
+    parser.add_argument("--count", type=int, default=200_000, metavar="N", help="distinct states (default: 200000)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which states (default: 0)")
     parser.add_argument("--compiler", default="gcc", metavar="CC", help="gcc, or clang with its sanitizers")
     arguments = parser.parse_args()
