@@ -22,6 +22,7 @@ from .cpu import answers, cpu_struct
 from .fill import fill_part
 from .program import QUIET, program
 from .rules import numbers, rule_functions, structs
+from .shared import activation, in_force_struct
 from .tables import rule_tables
 from .verdict import causes, verdict_part
 
@@ -76,7 +77,9 @@ class CChecker:
             numbers(kept),
             causes(kept, database),
             rule_tables(kept, database, strings=options.strings),
+            in_force_struct(database),
             _verbatim("runtime.h"),
+            activation(database),
             fill_part(database),
             rule_functions(kept, database, members),
             verdict_part(database),

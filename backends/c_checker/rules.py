@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from vmcsc.architecture.database import Database
 from vmcsc.check.evaluate import MAX_ELEMENTS
 from vmcsc.expression import nodes
-from vmcsc.expression.emit_c_three import LeafName, Terms, emit_c_three, emit_certain
+from vmcsc.expression.emit_c_three import LeafName, emit_c_three, emit_certain
 from vmcsc.expression.rules import TRUE, BoundArea, BoundRule
 
 from ..c_header.text import comment_text, hex_constant, wrapped
+from .shared import Conditions, reads_memory, whole_field, with_locals
 
-Section = tuple[str, Sequence[tuple[int, BoundRule]]]
+Group = Sequence[tuple[int, BoundRule]]
+"""Rules with their numbers."""
+
+Section = tuple[str, Group]
 Places = Mapping[int, int]
 """The place among the rules about elements, by the number of the rule."""
 
@@ -52,19 +57,31 @@ def rule_functions(rules: Sequence[BoundRule], database: Database, members: Mapp
     leaf, each = leaf_of(database, members), places(rules)
     found, calls = [], []
     for number, (section, own) in enumerate(sections(rules)):
-        body = "".join(_alike(list(pairs), database, leaf, each) for _, pairs in groupby(own, key=_condition))
+        groups = [list(pairs) for _, pairs in groupby(own, key=_condition)]
+        conditions = Conditions(groups, leaf)
+        judged = "".join(_alike(pairs, leaf, each, conditions) for pairs in groups)
+        body = with_locals(f"{conditions}{judged}", database)
         found.append(
             f"/* {comment_text(section)} */\n"
-            f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{_OPENING}{body}}}\n"
+            f"static inline void vmcsc_section_{number}(struct vmcsc_check *x)\n{{\n{_OPENING}"
+            f"{body}}}\n"
         )
         calls.append(f"    vmcsc_section_{number}(x);")
+    words, elements = range((len(rules) + 63) // 64), range(max(len(each), 1))
     cleared = "".join(
-        f"    x->results->{what}[{word}] = 0u;\n"
-        for what in ("not_applicable", "violated", "undetermined")
-        for word in range((len(rules) + 63) // 64)
+        f"    x->results->{what}[{place}] = {value}u;\n"
+        for what, value, places_ in (
+            ("not_applicable", 0, words),
+            ("violated", 0, words),
+            ("undetermined", 0, words),
+            ("element", 0, elements),
+            ("first", 1, elements),
+        )
+        for place in places_
     )
     return "\n".join(found) + (
         "\n/* Every rule. */\nstatic inline void vmcsc_rules_run(struct vmcsc_check *x)\n{\n"
+        + "    vmcsc_activate(x);\n"
         + cleared
         + "\n".join(calls)
         + "\n}\n"
@@ -83,12 +100,9 @@ def leaf_of(database: Database, members: Mapping[tuple[str | int, ...], str]) ->
     def read(leaf: nodes.Leaf) -> str:
         match leaf:
             case nodes.FieldBits():
-                return _cut(_field(leaf.field.name), leaf.low, leaf.width)
+                return _cut(whole_field(leaf), leaf.low, leaf.width)
             case nodes.ControlBit():
-                text, *further = control_bits(leaf, database)
-                for one in further:
-                    text = f"vmcsc_t_and({text}, {one})"
-                return text
+                return _control_bit(leaf, database)
             case nodes.ProcessorState():
                 name = leaf.state.name
                 return _cut(f"VMCSC_STATE({name})", 0, leaf.width)
@@ -102,22 +116,11 @@ def leaf_of(database: Database, members: Mapping[tuple[str | int, ...], str]) ->
     return read
 
 
-def control_bits(leaf: nodes.ControlBit, database: Database) -> list[str]:
-    """The control's own bit, and those that activate its word."""
-    own = database.words[leaf.control.word]
-    return [
-        _cut(_field(database.words[one.word].field), one.bit, 1)
-        for one in (leaf.control, *database.activators(own))
-    ]  # fmt: skip
-
-
-def terms_of(database: Database, leaf: LeafName) -> Terms:
-    """How C reads what a rule reads of one bit, part by part."""
-    return lambda one: control_bits(one, database) if isinstance(one, nodes.ControlBit) else [leaf(one)]
-
-
-def _field(name: str) -> str:
-    return f"VMCSC_FIELD({name})"
+def _control_bit(leaf: nodes.ControlBit, database: Database) -> str:
+    """The bit of the control's word, or of what is in force of the word where another control activates it."""
+    word = database.words[leaf.control.word]
+    activated = any(True for _ in database.activators(word))
+    return _cut(f"x->in_force.{word.name}" if activated else f"VMCSC_FIELD({word.field})", leaf.control.bit, 1)
 
 
 def _cut(text: str, low: int, width: int) -> str:
@@ -129,27 +132,26 @@ def _bit_if(text: str, width: int) -> str:
 
 
 def _condition(pair: tuple[int, BoundRule]) -> tuple[str | None, bool]:
-    """Rules in a row that apply alike are judged together, those about elements one by one."""
+    """Rules in a row that apply alike, or are about the elements of one area, are judged together."""
     _, bound = pair
-    return bound.rule.id if bound.area is not None else bound.rule.when, bound.area is not None
+    return bound.area.area.name if bound.area is not None else bound.rule.when, bound.area is not None
 
 
-def _alike(pairs: Sequence[tuple[int, BoundRule]], database: Database, leaf: LeafName, places: Places) -> str:
+def _alike(pairs: Group, leaf: LeafName, places: Places, conditions: Conditions) -> str:
     """Rules that have one condition, which is looked at once."""
     index, first = pairs[0]
     if first.area is not None:
-        return f"    {_head(first)}{_each(index, places[index], first, first.area, leaf)}"
-    terms, count = terms_of(database, leaf), len(pairs)
-    if first.when == TRUE or _reads_memory(first.when):  # then each rule asks for itself
+        return _of_area(pairs, first.area, leaf, places)
+    if first.when == TRUE or reads_memory(first.when):  # then each rule asks for itself
         when = emit_c_three(first.when, leaf)
-        return "".join(_judged(index, bound, when, leaf, terms, 1) for index, bound in pairs)
-    idle = emit_certain(first.when, leaf, terms, true=False)
-    sure = emit_certain(first.when, leaf, terms)
-    applies = f"const vmcsc_truth applies = ({sure}) ? VMCSC_TRUE : VMCSC_MAYBE;"
-    inner = "".join(_judged(index, bound, "applies", leaf, terms, 2) for index, bound in pairs)
+        return "".join(_judged(index, bound, when, leaf, 1) for index, bound in pairs)
+    sure = f"({emit_certain(first.when, leaf, whole_field)}) ? VMCSC_TRUE : VMCSC_MAYBE"
+    applies = "" if len(pairs) == 1 else f"const vmcsc_truth applies = {sure};"
+    inner = "".join(_judged(index, bound, "applies" if applies else sure, leaf, 2) for index, bound in pairs)
+    idle = f"if ({conditions.idle(first)}) {{"
     return (
-        f"{wrapped(f'if ({idle}) {{', '    ', '        ')}\n{_skipped(index, count)}    }} else {{\n"
-        f"{wrapped(applies, '        ', '            ')}\n{inner}    }}\n"
+        f"{wrapped(idle, '    ', '        ')}\n{_skipped(index, len(pairs))}    }} else {{\n"
+        f"{wrapped(applies, '        ', '            ')}{'' if not applies else chr(10)}{inner}    }}\n"
     )
 
 
@@ -158,13 +160,7 @@ def _skipped(first: int, count: int) -> str:
     words: dict[int, int] = {}
     for index in range(first, first + count):
         words[index // 64] = words.get(index // 64, 0) | 1 << index % 64
-    return "".join(
-        f"        x->results->not_applicable[{word}] |= {hex_constant(bits, 64)};\n" for word, bits in words.items()
-    )
-
-
-def _reads_memory(node: nodes.Node) -> bool:
-    return any(isinstance(one, nodes.Memory) for one in nodes.leaves(node))
+    return "".join(f"        skipped_{word} |= {hex_constant(bits, 64)};\n" for word, bits in words.items())
 
 
 def _head(bound: BoundRule) -> str:
@@ -174,50 +170,60 @@ def _head(bound: BoundRule) -> str:
     return f"/* {comment_text(f'{rule.code} {rule.id}: {condition}')} */\n"
 
 
-def _judged(index: int, bound: BoundRule, applies: str, leaf: LeafName, terms: Terms, depth: int) -> str:
+def _judged(index: int, bound: BoundRule, applies: str, leaf: LeafName, depth: int) -> str:
     """Hardly ever is there more to do than to see that the rule holds."""
     indent, require = "    " * depth, emit_c_three(bound.require, leaf)
     tell = f"vmcsc_tell(x, {index}u, vmcsc_status(x, {applies}, {require}), 0u);"
     head = f"{indent}{_head(bound)}"
-    if _reads_memory(bound.when) or _reads_memory(bound.require):
+    if reads_memory(bound.when) or reads_memory(bound.require):
         return f"{head}{wrapped(tell, indent, indent + '    ')}\n"
-    unless = f"if (!({emit_certain(bound.require, leaf, terms)}))"
+    unless = f"if (!({emit_certain(bound.require, leaf, whole_field, lazy=True)}))"
     return f"{head}{wrapped(unless, indent, indent + '    ')}\n{wrapped(tell, indent + '    ', indent + '        ')}\n"
 
 
-def _each(index: int, place: int, bound: BoundRule, area: BoundArea, leaf: LeafName) -> str:
-    """Violated if it is for one element, passed only if it is for all."""
-    emit: Callable[[nodes.Node], str] = lambda node: emit_c_three(node, leaf)  # noqa: E731
-    status = f"vmcsc_status(x, {emit(bound.when)}, {emit(bound.require)})"
+def _of_area(pairs: Group, area: BoundArea, leaf: LeafName, places: Places) -> str:
+    """Rules about the elements of an area: none applies where there are no elements."""
     known = f"vmcsc_v_known(count, {area.count.width}u)"
+    each = "".join(f"        {_head(bound)}{_each(index, places[index], bound, leaf)}" for index, bound in pairs)
     return f"""    {{
-        const vmcsc_value count = {emit(area.count)};
-        const vmcsc_value address = {emit(area.address)};
-        unsigned seen[4] = {{0u, 0u, 0u, 0u}}, status;
-        uint32_t i, broken = 0u;
+        const vmcsc_value count = {emit_c_three(area.count, leaf)};
+        const vmcsc_value address = {emit_c_three(area.address, leaf)};
+        const int listed = {known} && vmcsc_v_known(address, 64u) && s->memory != 0;
         if ({known} && vmcsc_v_bits(count) == 0u) {{
-            status = VMCSC_NOT_APPLICABLE;
-        }} else if (!{known} || !vmcsc_v_known(address, 64u) || s->memory == 0) {{
-            x->element_known = 0;
-            status = {status};
-            if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && vmcsc_v_bits(count) != 0u))
-                status = VMCSC_UNDETERMINED;
-        }} else {{
-            x->element_known = 1;
-            for (i = 0u; i < vmcsc_v_bits(count) && i < {MAX_ELEMENTS}u && broken == 0u; i++) {{
-                x->element = vmcsc_v_bits(address) + (uint64_t)i * {area.area.size}u;
-                status = {status};
-                if (status == VMCSC_VIOLATED)
-                    broken = i + 1u;
-                else
-                    seen[status] = 1u;
-            }}
-            status = broken != 0u ? VMCSC_VIOLATED
-                     : vmcsc_v_bits(count) > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
-                     : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
-        }}
-        x->results->element[{place}u] = broken;
-        x->results->first[{place}u] = (uint8_t)!seen[VMCSC_UNDETERMINED];
-        vmcsc_tell(x, {index}u, status, broken);
+    {_skipped(pairs[0][0], len(pairs))}        }} else {{
+{textwrap.indent(each, "    ")}        }}
     }}
+"""
+
+
+def _each(index: int, place: int, bound: BoundRule, leaf: LeafName) -> str:
+    """Violated if it is for one element, passed only if it is for all."""
+    when, require = emit_c_three(bound.when, leaf), emit_c_three(bound.require, leaf)
+    status, size = f"vmcsc_status(x, {when}, {require})", 0 if bound.area is None else bound.area.area.size
+    return f"""        {{
+            unsigned seen[4] = {{0u, 0u, 0u, 0u}}, status;
+            uint32_t i, broken = 0u;
+            if (!listed) {{
+                x->element_known = 0;
+                status = {status};
+                if (status != VMCSC_NOT_APPLICABLE && !(status == VMCSC_PASSED && vmcsc_v_bits(count) != 0u))
+                    status = VMCSC_UNDETERMINED;
+            }} else {{
+                x->element_known = 1;
+                for (i = 0u; i < vmcsc_v_bits(count) && i < {MAX_ELEMENTS}u && broken == 0u; i++) {{
+                    x->element = vmcsc_v_bits(address) + (uint64_t)i * {size}u;
+                    status = {status};
+                    if (status == VMCSC_VIOLATED)
+                        broken = i + 1u;
+                    else
+                        seen[status] = 1u;
+                }}
+                status = broken != 0u ? VMCSC_VIOLATED
+                         : vmcsc_v_bits(count) > {MAX_ELEMENTS}u || seen[VMCSC_UNDETERMINED] ? VMCSC_UNDETERMINED
+                         : seen[VMCSC_PASSED] ? VMCSC_PASSED : VMCSC_NOT_APPLICABLE;
+            }}
+            x->results->element[{place}u] = broken;
+            x->results->first[{place}u] = (uint8_t)!seen[VMCSC_UNDETERMINED];
+            vmcsc_tell(x, {index}u, status, broken);
+        }}
 """

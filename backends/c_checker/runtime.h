@@ -47,7 +47,9 @@ struct vmcsc_check {
     const struct vmcsc_state *state;
     const struct vmcsc_answers *cpu;
     struct vmcsc_results *results;
+    struct vmcsc_in_force in_force;
     unsigned best;    /* the first of vmcsc_causes that is violated */
+    int elements;     /* a rule about elements is */
     int undetermined; /* some rule is */
     uint64_t element; /* the address of the element that a rule is about */
     int element_known;
@@ -111,6 +113,7 @@ static inline unsigned vmcsc_status(struct vmcsc_check *x, vmcsc_truth applies, 
 VMCSC_SELDOM void vmcsc_tell_violated(struct vmcsc_check *x, unsigned rule, uint32_t element)
 {
     struct vmcsc_violation violation;
+    x->elements |= element != 0u;
     if (vmcsc_rank[rule] < x->best)
         x->best = vmcsc_rank[rule];
     if (x->state->violated == 0)

@@ -86,6 +86,14 @@ static inline vmcsc_truth vmcsc_v_bit(vmcsc_value a, unsigned bit)
     return (vmcsc_truth)(((a.bits | ~a.known) >> bit & 1u) | (~a.bits >> bit & 1u) << 1);
 }
 
+/* A control word, of which nothing is in force where it is not active. */
+static inline vmcsc_value vmcsc_v_active(vmcsc_value word, vmcsc_truth active)
+{
+    if (active == VMCSC_TRUE)
+        return word;
+    return vmcsc_v_made(0u, active == VMCSC_FALSE ? ~(uint64_t)0 : word.known & ~word.bits);
+}
+
 /* Is a bit certainly 1, certainly 0? */
 static inline int vmcsc_v_one(vmcsc_value a, unsigned bit)
 {
@@ -196,6 +204,17 @@ static inline int vmcsc_v_surely_unequal(vmcsc_value a, vmcsc_value b, unsigned 
     return ((a.bits ^ b.bits) & a.known & b.known) != 0u;
 }
 
+/* The same of the bits in `mask` and a constant. */
+static inline int vmcsc_v_surely_is(vmcsc_value a, uint64_t mask, uint64_t value)
+{
+    return (((a.bits ^ value) | ~a.known) & mask) == 0u;
+}
+
+static inline int vmcsc_v_surely_is_not(vmcsc_value a, uint64_t mask, uint64_t value)
+{
+    return ((a.bits ^ value) & a.known & mask) != 0u;
+}
+
 static inline vmcsc_truth vmcsc_v_less(vmcsc_value a, vmcsc_value b, unsigned width)
 {
     if (vmcsc_v_highest(a, width) < b.bits)
@@ -215,6 +234,21 @@ static inline vmcsc_truth vmcsc_v_fits(vmcsc_value a, unsigned width, vmcsc_valu
     if (low >= 64u || vmcsc_v_highest(a, width) >> low == 0u)
         return VMCSC_TRUE;
     return high < 64u && a.bits >> high != 0u ? VMCSC_FALSE : VMCSC_MAYBE;
+}
+
+/* Are the value and the limit known, and does it fit? */
+static inline int vmcsc_v_plainly_fits(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
+{
+    return vmcsc_v_known(a, width) && vmcsc_v_known(limit, limited) && limit.bits < 64u && a.bits >> limit.bits == 0u;
+}
+
+static inline int vmcsc_v_plainly_sign_extended(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
+{
+    uint64_t top;
+    if (!vmcsc_v_known(a, width) || !vmcsc_v_known(limit, limited) || limit.bits - 1u >= 64u)
+        return 0;
+    top = a.bits >> (limit.bits - 1u);
+    return top == 0u || top == vmcsc_mask(width) >> (limit.bits - 1u);
 }
 
 static inline vmcsc_truth vmcsc_v_alike(vmcsc_value a, unsigned width, uint64_t limit)
@@ -282,6 +316,11 @@ static inline vmcsc_truth vmcsc_t_xor(vmcsc_truth a, vmcsc_truth b)
 static inline vmcsc_truth vmcsc_v_bit(vmcsc_value a, unsigned bit)
 {
     return (vmcsc_truth)(a >> bit & 1u);
+}
+
+static inline vmcsc_value vmcsc_v_active(vmcsc_value word, vmcsc_truth active)
+{
+    return active ? word : 0u;
 }
 
 static inline int vmcsc_v_one(vmcsc_value a, unsigned bit)
@@ -371,6 +410,16 @@ static inline int vmcsc_v_surely_unequal(vmcsc_value a, vmcsc_value b, unsigned 
     return a != b;
 }
 
+static inline int vmcsc_v_surely_is(vmcsc_value a, uint64_t mask, uint64_t value)
+{
+    return ((a ^ value) & mask) == 0u;
+}
+
+static inline int vmcsc_v_surely_is_not(vmcsc_value a, uint64_t mask, uint64_t value)
+{
+    return ((a ^ value) & mask) != 0u;
+}
+
 static inline vmcsc_truth vmcsc_v_less(vmcsc_value a, vmcsc_value b, unsigned width)
 {
     (void)width;
@@ -391,5 +440,18 @@ static inline vmcsc_truth vmcsc_v_sign_extended(vmcsc_value a, unsigned width, v
     const uint64_t top = low < 64u ? vmcsc_mask(width) & ~(((uint64_t)1 << low) - 1u) : 0u;
     (void)limited, (void)lowest, (void)highest;
     return (a & top) == 0u || (a & top) == top;
+}
+
+static inline int vmcsc_v_plainly_fits(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
+{
+    (void)width, (void)limited;
+    return limit >= 64u || a >> limit == 0u;
+}
+
+static inline int vmcsc_v_plainly_sign_extended(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
+{
+    const uint64_t top = a >> ((limit - 1u) & 63u);
+    (void)limited;
+    return limit - 1u < 64u && (top == 0u || top == vmcsc_mask(width) >> ((limit - 1u) & 63u));
 }
 #endif

@@ -103,6 +103,7 @@ static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *s
     x.results = results;
     x.best = VMCSC_CAUSES;
     x.undetermined = 0;
+    x.elements = 0;
     x.element = 0u;
     x.element_known = 0;
     x.unread = 0;
@@ -113,7 +114,7 @@ static inline struct vmcsc_verdict vmcsc_check_state(const struct vmcsc_state *s
         return verdict;
     verdict.enters = VMCSC_FAILS;
     stage = vmcsc_causes[x.best].stage;
-    for (i = 0u; i < VMCSC_EACH; i++) {
+    for (i = 0u; x.elements && i < VMCSC_EACH; i++) {
         const unsigned rule = vmcsc_each[i];
         const uint32_t element = vmcsc_reported(results, (int)i);
         if (element != 0u && vmcsc_status_of(results, rule) == VMCSC_VIOLATED && vmcsc_rank[rule] < VMCSC_CAUSES

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 from vmcsc.expression import nodes
 from vmcsc.expression.emit_c import constant
+from vmcsc.expression.evaluate import evaluate
+from vmcsc.expression.value import Value
 
 LeafName = Callable[[nodes.Leaf], str]
 """The C expression that reads a leaf: a truth for one bit, else a value."""
@@ -54,30 +56,64 @@ def emit_c_three(node: nodes.Node, leaf: LeafName) -> str:
             raise TypeError(f"no C for {type(node).__name__}")
 
 
-Terms = Callable[[nodes.Leaf], Sequence[str]]
-"""For a leaf of one bit the truths that are true together where it is."""
+Whole = Callable[[nodes.FieldBits], str]
+"""The C value of the whole field that the leaf is a part of; what is above its width does not matter."""
 
 
-def emit_certain(node: nodes.Node, leaf: LeafName, terms: Terms, *, true: bool = True) -> str:
+def emit_certain(node: nodes.Node, leaf: LeafName, whole: Whole, *, true: bool = True, lazy: bool = False) -> str:
     """The C condition under which `node`, of one bit, is certainly true, or certainly false.
 
-    It costs half of the truth itself, which hardly ever is needed where all is well.
+    It costs half of the truth itself, which hardly ever is needed where all is well. `lazy`: it may miss some cases in
+    which that is certain but not plain to see.
     """
     match node:
         case nodes.Constant():
             return str(int(bool(node.value) is true))
         case nodes.Invert():
-            return emit_certain(node.operand, leaf, terms, true=not true)
+            return emit_certain(node.operand, leaf, whole, true=not true, lazy=lazy)
         case nodes.Operation(operator="&" | "|"):
-            parts = [emit_certain(one, leaf, terms, true=true) for one in (node.left, node.right)]
+            parts = [emit_certain(one, leaf, whole, true=true, lazy=lazy) for one in (node.left, node.right)]
             return _joined(parts, both=(node.operator == "&") is true)
-        case nodes.Leaf():
-            return _joined([_certain(term, true) for term in terms(node)], both=true)
         case nodes.Comparison(operator="=="):
-            left, right = _value(node.left, leaf), _value(node.right, leaf)
-            return f"vmcsc_v_surely_{'equal' if true else 'unequal'}({left}, {right}, {node.left.width}u)"
+            return _certainly_equal(node, leaf, whole, true)
+        case nodes.Fits() | nodes.SignExtended() if lazy and true:
+            operand, limit = _value(node.operand, leaf), _value(node.limit, leaf)
+            name = f"vmcsc_v_plainly_{_LIMITED[type(node)]}"
+            return f"{name}({operand}, {node.operand.width}u, {limit}, {node.limit.width}u)"
         case _:
             return _certain(emit_c_three(node, leaf), true)
+
+
+def _certainly_equal(node: nodes.Comparison, leaf: LeafName, whole: Whole, true: bool) -> str:
+    picked = _picked(node.left)
+    if picked is not None and isinstance(node.right, nodes.Constant):
+        field, mask, low = picked
+        value = node.right.value << low
+        if not value & ~mask:
+            name = "vmcsc_v_surely_is" if true else "vmcsc_v_surely_is_not"
+            return f"{name}({whole(field)}, {constant(mask)}, {constant(value)})"
+    left, right = _value(node.left, leaf), _value(node.right, leaf)
+    return f"vmcsc_v_surely_{'equal' if true else 'unequal'}({left}, {right}, {node.left.width}u)"
+
+
+def _picked(node: nodes.Node) -> tuple[nodes.FieldBits, int, int] | None:
+    """Bits of a field that `node` picks: the field, which of its bits, and by how many they are moved down."""
+    match node:
+        case nodes.FieldBits():
+            return node, (1 << node.width) - 1 << node.low, node.low
+        case nodes.BitSlice(operand=nodes.FieldBits() as field):
+            low = field.low + node.low
+            return field, (1 << node.width) - 1 << low, low
+        case nodes.Operation(operator="&", left=nodes.FieldBits() as field, right=right) if not any(
+            nodes.leaves(right)
+        ):
+            return field, evaluate(right, _nothing).bits << field.low, field.low
+        case _:
+            return None
+
+
+def _nothing(leaf: nodes.Leaf) -> Value:
+    raise TypeError(f"{type(leaf).__name__} is no constant")
 
 
 def _joined(parts: Sequence[str], *, both: bool) -> str:

@@ -40,6 +40,7 @@ static void judge(const struct text *text)
     check.state = &taken.state;
     check.cpu = &answers;
     check.results = &results;
+    vmcsc_activate(&check);
     put_visible(text->name);
     if (text->first_line != 1u)
         printf(":%lu", text->first_line);
