@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         waiting = [pool.submit(try_version, version, options.compile) for version in options.versions]
         tried = [one for future in waiting for one in future.result()]
     if options.results:
-        Path(options.results).write_text(json.dumps([asdict(one) for one in tried], indent=1))
+        half = Path(f"{options.results}.half")  # who waits for the file finds the whole of it
+        half.write_text(json.dumps([asdict(one) for one in tried], indent=1))
+        half.replace(options.results)
     for one in tried:
         if one.wrong:
             print(f"{one.version}: {one.name}: {'; '.join(one.wrong)}")
