@@ -244,11 +244,9 @@ static inline int vmcsc_v_plainly_fits(vmcsc_value a, unsigned width, vmcsc_valu
 
 static inline int vmcsc_v_plainly_sign_extended(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
 {
-    uint64_t top;
-    if (!vmcsc_v_known(a, width) || !vmcsc_v_known(limit, limited) || limit.bits - 1u >= 64u)
+    if (width != 64u || !vmcsc_v_known(a, 64u) || !vmcsc_v_known(limit, limited) || limit.bits - 1u >= 63u)
         return 0;
-    top = a.bits >> (limit.bits - 1u);
-    return top == 0u || top == vmcsc_mask(width) >> (limit.bits - 1u);
+    return (a.bits + ((uint64_t)1 << (limit.bits - 1u))) >> limit.bits == 0u; /* -half to half - 1 */
 }
 
 static inline vmcsc_truth vmcsc_v_alike(vmcsc_value a, unsigned width, uint64_t limit)
@@ -450,8 +448,7 @@ static inline int vmcsc_v_plainly_fits(vmcsc_value a, unsigned width, vmcsc_valu
 
 static inline int vmcsc_v_plainly_sign_extended(vmcsc_value a, unsigned width, vmcsc_value limit, unsigned limited)
 {
-    const uint64_t top = a >> ((limit - 1u) & 63u);
     (void)limited;
-    return limit - 1u < 64u && (top == 0u || top == vmcsc_mask(width) >> ((limit - 1u) & 63u));
+    return width == 64u && limit - 1u < 63u && (a + ((uint64_t)1 << ((limit - 1u) & 63u))) >> (limit & 63u) == 0u;
 }
 #endif

@@ -45,7 +45,15 @@ static void violated(void *context, const struct vmcsc_violation *violation)
 
 /* What the processor is and does: zero for what is not known. */
 static struct vmcsc_cpu cpu, cpu_known;
+static struct vmcsc_answers answers;
 static struct vmcsc_state state;
+
+/* Once for a processor: what its capability MSRs answer to the rules. */
+static void ask_processor(void)
+{
+    vmcsc_fill_cpu(&cpu, &cpu_known, read_capability, 0);
+    vmcsc_ask(&cpu, &cpu_known, &answers);
+}
 
 static void read_facts(void)
 {
@@ -59,10 +67,7 @@ static void read_facts(void)
 /* What VM entry will make of the current VMCS. */
 static struct vmcsc_verdict foretell(vmcsc_violated tell)
 {
-    static struct vmcsc_answers answers;
     static struct vmcsc_results results;
-    vmcsc_fill_cpu(&cpu, &cpu_known, read_capability, 0);
-    vmcsc_ask(&cpu, &cpu_known, &answers);
     vmcsc_fill_fields(&state, read_field, 0);
     state.memory = read_memory;
     state.violated = tell;
@@ -73,6 +78,7 @@ void check_entry(void)
 {
     struct vmcsc_verdict verdict;
     read_facts();
+    ask_processor();
     verdict = foretell(violated);
     if (verdict.enters != VMCSC_FAILS)
         return;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tests.bochs import dialect
 from tests.bochs.subjects import Subject
@@ -59,10 +60,10 @@ class Judgement:
     because: tuple[str, ...]
     stops: str | None
 
-    @property
+    @cached_property
     def violated(self) -> list[str]:
-        results = dialect.manual(self.results)
-        return [result.rule.id for result in results if result.status is Status.VIOLATED]
+        violated = [result for result in self.results if result.status is Status.VIOLATED]
+        return [result.rule.id for result in dialect.manual(violated)]
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,13 @@ def judge(trial: Trial) -> Judgement:
 
 
 def judgement(results: tuple[RuleResult, ...], state: State) -> Judgement:
-    """What follows from the results of all rules."""
+    """What follows from the results of all rules: from those that are met, nothing."""
     database = dialect.database()
-    as_bochs, because = dialect.as_bochs(results, state)
+    unmet = tuple(one for one in results if one.status is Status.VIOLATED or one.status is Status.UNDETERMINED)
+    as_bochs, because = dialect.as_bochs(unmet, state)
     bochs = verdict(database, as_bochs)
     stops = None if bochs.outcomes else dialect.stops(state)
-    return Judgement(results, verdict(database, dialect.manual(results)), bochs, because, stops)
+    return Judgement(results, verdict(database, dialect.manual(unmet)), bochs, because, stops)
 
 
 def why_not(trial: Trial, expected: Judgement) -> str | None:

@@ -21,6 +21,7 @@ void witness_told(const uint64_t *words)
     take(&cpu_known, &words, sizeof(cpu_known));
     take(&state.processor, &words, sizeof(state.processor));
     take(&state.processor_known, &words, sizeof(state.processor_known));
+    ask_processor();
 }
 
 void witness(uint64_t *words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tests.bochs.compare import Compared, permits
 from tests.bochs.witness import specs
 from vmcsc.check.evaluate import rules_of
@@ -11,6 +13,11 @@ PARTS = ("exit_reason", "qualification", "instruction_error")
 WRONG = "BUT "
 
 
+@cache
+def _rule_ids() -> list[str]:
+    return [bound.rule.id for bound in rules_of(specs())]
+
+
 def foretelling(one: Compared) -> str:
     """How what the checks said goes with what Bochs did: a word or two to count, or a sentence that begins with BUT."""
     enters, rule, *numbers = one.seen.said
@@ -18,7 +25,7 @@ def foretelling(one: Compared) -> str:
         return "open, as for the rules" if one.expected.manual.enters is None else "open"
     parts = {name: number for name, number in zip(PARTS, numbers, strict=False) if number < 1 << 63}
     expected = one.expected
-    rule_ids = [bound.rule.id for bound in rules_of(specs())]
+    rule_ids = _rule_ids()
     if enters == FAILS and not expected.manual.outcomes and not expected.manual.possible:
         return f"{WRONG}no rule is violated, and they say {rule_ids[rule]}"
     if enters == ENTERS and expected.manual.outcomes:

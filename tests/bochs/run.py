@@ -24,6 +24,7 @@ from tests.bochs.shrink import shrink
 from tests.bochs.trials import further, neighbours, rows, single_bits, subjects
 from tests.bochs.witness import witness
 from vmcsc.architecture.emulator import emulator_of
+from vmcsc.bochs.image import build
 from vmcsc.bochs.processor import read_model
 from vmcsc.bochs.tools import find_tools
 
@@ -117,6 +118,7 @@ def compare_models(models: Sequence[str], what: What, jobs: int = 2) -> Tally:
     """Compare on several models; the random neighbours are spread over them."""
     total = Tally()
     shares = [what.count // len(models) + (number < what.count % len(models)) for number in range(len(models))]
+    build(find_tools(), witness() if what.foretell else None)  # once, and not in each of the processes
     with ProcessPoolExecutor(jobs) as pool:
         waiting = [pool.submit(compare_model, name, what, share) for name, share in zip(models, shares, strict=True)]
         for one in waiting:

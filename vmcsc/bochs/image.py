@@ -69,7 +69,7 @@ def build(tools: Tools, witness: Witness | None = None) -> Harness:
         flags: list[str | Path] = [*_FLAGS, "-I", boot]
         objects = [work / "start.o", work / "run.o", work / "run32.o", work / "harness.o"]
         if witness is not None:
-            _call(tools.gcc, *flags, "-I", witness.headers, "-c", witness.source, "-o", work / "witness.o")
+            _call(tools.gcc, *flags, "-O1", "-I", witness.headers, "-c", witness.source, "-o", work / "witness.o")
             flags.append(f"-DWITNESS={witness.words}")
             objects.append(work / "witness.o")
         _call(tools.gcc, *flags, "-c", here / "harness.c", "-o", work / "harness.o")
