@@ -124,6 +124,8 @@ def _control_bit(leaf: nodes.ControlBit, database: Database) -> str:
 
 
 def _cut(text: str, low: int, width: int) -> str:
+    if width == 64:
+        return text
     return f"vmcsc_v_bit({text}, {low}u)" if width == 1 else f"vmcsc_v_slice({text}, {low}u, {width}u)"
 
 
