@@ -3,7 +3,7 @@
 /* Print one rule that is violated, at the first field that it reads and the text has. */
 static void put_violation(const struct text *text, const struct vmcsc_results *results, unsigned rule)
 {
-    char message[LONGEST + 4], where[LONGEST_NAME + 32] = "";
+    char message[LONGEST + 4], where[LONGEST] = "";
     size_t place = NOWHERE;
     unsigned i;
     for (i = 0u; i < ways[rule].fields_count && place == NOWHERE; i++)
