@@ -69,7 +69,7 @@ class CChecker:
             _opening(vmcses, len(rules), len(kept), options),
             "#ifndef VMCSC_CHECKER_H\n#define VMCSC_CHECKER_H\n",
             QUIET if options.main else "",
-            "#include <stdint.h>\n" if options.stdint else "",
+            "#include <stdint.h>\n" if options.stdint or options.main else "",
             _verbatim("values.h"),
             structs(database),
             cpu_struct(database),
@@ -121,10 +121,19 @@ def _opening(vmcses: Sequence[Vmcs], of: int, kept: int, options: Options) -> st
         + (f"; {of - kept} never apply with the controls of {comment_text(policy.name)}" if options.reachable else "")
         + ".",
         "",
-        "Fill in a struct vmcsc_state with what is known of the VMCS and the processor's state, ask the processor once",
-        "with vmcsc_ask, and call vmcsc_check_state. What is not known (a mask of 0) is not taken for 0.",
+        _PROGRAM if options.main else _HEADER,
     ]
     return comment(lines)
+
+
+_HEADER = (
+    "Fill in a struct vmcsc_state with what is known of the VMCS and the processor's state, ask the processor once "
+    "with vmcsc_ask, and call vmcsc_check_state. What is not known (a mask of 0) is not taken for 0."
+)
+_PROGRAM = (
+    "A program: cc -O2 vmcsc_check.c -o vmcsc_check && ./vmcsc_check FILE prints what vmcsc check --state FILE "
+    "--format concise does."
+)
 
 
 def _verbatim(name: str) -> str:
