@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 
 from tests.bochs.subjects import Subject, processor_state
@@ -29,6 +31,7 @@ def witness() -> Witness:
     assert vmcs is not None
     [header] = emit(vmcs, "c-checker")
     folder = Path(mkdtemp(prefix="vmcsc-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
     (folder / header.path).write_text(str(header.content))
     return Witness(Path(__file__).with_name("foretold.c"), folder, WORDS)
 
