@@ -264,11 +264,13 @@ static void fill(uint64_t to, const uint64_t *from, uint64_t words)
         __asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(0) : "memory");
 }
 
-/* A guest ran, and may have written anywhere: memory as it was. */
-static void clean(void)
+/* A guest was entered, which may mark its page tables as accessed even where it gets nowhere: pages as they were. If it
+   did get somewhere, it may have written anywhere. */
+static void clean(int got_somewhere)
 {
     uint64_t n;
-    fill(0, 0, CLEAN_MEMORY / 8);
+    if (got_somewhere)
+        fill(0, 0, CLEAN_MEMORY / 8);
     for (n = 0; n < copies && n < MAX_PAGES; n++)
         fill(copied[n], PAGE_COPIES + 512 * n, 512);
 }
@@ -357,8 +359,8 @@ static void try_case(void)
     for (n = written; n--;)
         *(uint64_t *)write[2 * n] = before[n % MAX_PIECES];
     if (ending == EXITED) {
-        if (!(vmread(report[0]) >> 31) && vmread(report[reported - 1]) != rip) /* a guest ran, and got somewhere */
-            clean();
+        if (!(vmread(report[0]) >> 31))
+            clean(vmread(report[reported - 1]) != rip);
         again();
     } else
         for (n = 0; n < changed; n++)
