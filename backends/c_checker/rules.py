@@ -148,13 +148,13 @@ def _alike(pairs: Group, leaf: LeafName, places: Places, conditions: Conditions)
         when = emit_c_three(first.when, leaf)
         return "".join(_judged(index, bound, when, leaf, 1) for index, bound in pairs)
     sure = f"({emit_certain(first.when, leaf, whole_field)}) ? VMCSC_TRUE : VMCSC_MAYBE"
-    applies = "" if len(pairs) == 1 else f"const vmcsc_truth applies = {sure};"
-    inner = "".join(_judged(index, bound, "applies" if applies else sure, leaf, 2) for index, bound in pairs)
+    applies = ""
+    if len(pairs) > 1:
+        named = f"const vmcsc_truth applies = {sure};"
+        sure, applies = "applies", f"{wrapped(named, '        ', '            ')}\n"
+    inner = "".join(_judged(index, bound, sure, leaf, 2) for index, bound in pairs)
     idle = f"if ({conditions.idle(first)}) {{"
-    return (
-        f"{wrapped(idle, '    ', '        ')}\n{_skipped(index, len(pairs))}    }} else {{\n"
-        f"{wrapped(applies, '        ', '            ')}{'' if not applies else chr(10)}{inner}    }}\n"
-    )
+    return f"{wrapped(idle, '    ', '        ')}\n{_skipped(index, len(pairs))}    }} else {{\n{applies}{inner}    }}\n"
 
 
 def _skipped(first: int, count: int) -> str:

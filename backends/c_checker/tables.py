@@ -8,7 +8,7 @@ from vmcsc.architecture.database import Database
 from vmcsc.check.reads import reads
 from vmcsc.expression.rules import BoundRule
 
-from ..c_header.text import comment_text, listed, wrapped
+from ..c_header.text import listed, quoted, wrapped
 
 
 def rule_tables(rules: Sequence[BoundRule], database: Database, *, strings: bool) -> str:
@@ -45,7 +45,7 @@ def _row(items: Iterable[str]) -> str:
 def _strings(rules: Sequence[BoundRule]) -> str:
     sections = list(dict.fromkeys(bound.rule.section for bound in rules)) or [""]
     names = [f'"{bound.rule.code} {bound.rule.id}"' for bound in rules] or ['""']
-    titles = [f'"{comment_text(section).replace(chr(34), chr(39))}"' for section in sections]
+    titles = [quoted(section) for section in sections]
     of = [f"{sections.index(bound.rule.section)}u" for bound in rules] or ["0u"]
     return f"""/* The code of a rule, which `vmcsc explain` explains, and its id. */
 static inline const char *vmcsc_check_name(unsigned rule)

@@ -23,6 +23,11 @@ _DANGEROUS = (("\\", "/"), ("??", "? ?"), ("*/", "* /"), ("/*", "/ *"))
 """Backslashes first, since what takes their place may make one of the others."""
 
 
+def quoted(text: str) -> str:
+    """`text` as a C string that nothing breaks out of."""
+    return '"' + comment_text(text).replace('"', "'") + '"'
+
+
 def comment(lines: Iterable[str]) -> str:
     """A block comment of lines that `comment_text` made safe, wrapped."""
     body: list[str] = []

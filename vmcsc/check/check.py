@@ -16,6 +16,7 @@ from vmcsc.check.missing import missing_of, text_of
 from vmcsc.check.reads import fields_named
 from vmcsc.check.state import State
 from vmcsc.check.verdict import Verdict, parts_text, verdict
+from vmcsc.check.words import demand
 from vmcsc.diagnostic import Code, Diagnostic, Severity
 from vmcsc.expression.evaluate import evaluate
 from vmcsc.expression.value import Value
@@ -75,10 +76,7 @@ def _finding(result: RuleResult, state: State, spans: Mapping[str, Span]) -> Dia
     notes = (*reasons(result, state), rule.why, f"SDM: {rule.section}; {outcome}")
     span = next((spans[name] for name in fields_named(state.database, result.bound) if name in spans), None)
     code = Code(rule.code, rule.id, Severity.ERROR)
-    message = (
-        f"{rule.id}{where}: {rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"
-    )
-    return Diagnostic(code.id, code.severity, message, span, (), notes, rule.hint)
+    return Diagnostic(code.id, code.severity, f"{rule.id}{where}: {demand(rule)}", span, (), notes, rule.hint)
 
 
 def _at_element(result: RuleResult, state: State) -> None:

@@ -10,6 +10,8 @@ from vmcsc.architecture.model import Stage
 from vmcsc.check.evaluate import RuleResult, Status
 from vmcsc.records import dataclass
 
+_QUALIFICATION = "qualification"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -20,6 +22,11 @@ class Outcome:
 
     def __str__(self) -> str:
         return parts_text(self.parts)
+
+    @property
+    def is_qualified(self) -> bool:
+        """Whether it says itself what the qualification is."""
+        return any(name == _QUALIFICATION for name, _ in self.parts)
 
 
 def is_number(part: int | str) -> bool:
@@ -126,6 +133,6 @@ def _outcomes(causes: Sequence[tuple[Causes, RuleResult | None]]) -> list[Outcom
 
 def _with_element(outcome: Outcome, element: int | None) -> Outcome:
     """Where nothing else is the qualification, the element is."""
-    if element is None or any(name == "qualification" for name, _ in outcome.parts):
+    if element is None or outcome.is_qualified:
         return outcome
-    return Outcome(outcome.stage, (*outcome.parts, ("qualification", element)))
+    return Outcome(outcome.stage, (*outcome.parts, (_QUALIFICATION, element)))

@@ -31,6 +31,11 @@ def outcomes_of(rule: Rule) -> str:
     return " or ".join(parts_text(one.items()) for one in outcomes)
 
 
+def demand(rule: Rule) -> str:
+    """What the rule asks, and where: `where primary.use_tpr_shadow, guest_rflags[1] must hold`."""
+    return f"{rule.require if rule.when is None else f'where {rule.when}, {rule.require}'} must hold"
+
+
 def outcome_json(outcome: Outcome) -> dict[str, int | str]:
     return {"stage": outcome.stage, **dict(outcome.parts)}
 

@@ -11,6 +11,7 @@ from vmcsc.architecture.dumps import dumps_of
 from vmcsc.capabilities.cpu import UNKNOWN_CPU, Cpu
 from vmcsc.check.evaluate import Status
 from vmcsc.check.missing import CPU, FIELD, MSR, WRITTEN
+from vmcsc.check.words import demand
 from vmcsc.cli.findings import counted, print_findings
 from vmcsc.cli.terminal import columns, put, use_color
 from vmcsc.diagnose.caveats import caveats
@@ -89,9 +90,8 @@ def _suspects(one: Diagnosis) -> Iterator[str]:
         yield "suspect: undetermined here, but violated on processors that the specs have"
     for suspect in one.suspects:
         rule = suspect.result.rule
-        where = rule.require if rule.when is None else f"where {rule.when}, {rule.require}"
         deciding = ", ".join(suspect.deciding)
-        yield f"  {rule.code} {rule.id}: {where} must hold"
+        yield f"  {rule.code} {rule.id}: {demand(rule)}"
         yield f"    decided by {deciding}; violated on {', '.join(suspect.cpus)}"
         yield from (f"    known cause: {cause}" for cause in suspect.causes)
 

@@ -47,9 +47,10 @@ static int line_ends(const struct form *form)
     return one == '\n' || one == '\r'; /* which stands before a line end only */
 }
 
-static void skip_blanks(struct form *form)
+/* Blanks, and line ends where those do not matter. */
+static void skip(struct form *form, int lines)
 {
-    while (character(form, form->at) == ' ')
+    while (character(form, form->at) == ' ' || (lines && form->at < form->text->size && line_ends(form)))
         form->at++;
 }
 
@@ -198,8 +199,7 @@ static int read_list(struct form *form, size_t owner, int lines)
     form->at++;
     for (;;) {
         struct piece item;
-        while (character(form, form->at) == ' ' || (lines && line_ends(form) && form->at < form->text->size))
-            form->at++;
+        skip(form, lines);
         if (character(form, form->at) == ']' && form->count == owner + 1u)
             break;
         if (!read_scalar(form, &item))
@@ -207,8 +207,7 @@ static int read_list(struct form *form, size_t owner, int lines)
         if (add_entry(form, owner, 1u, item.place) == NULL)
             return 0;
         form->entries[form->count - 1u].value = item;
-        while (character(form, form->at) == ' ' || (lines && line_ends(form) && form->at < form->text->size))
-            form->at++;
+        skip(form, lines);
         if (character(form, form->at) == ']')
             break;
         if (character(form, form->at) != ',')

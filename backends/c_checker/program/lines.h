@@ -9,7 +9,7 @@ static int read_key(struct form *form, struct piece *key)
     if (first == '"' || first == '\'') {
         if (!read_quoted(form, key))
             return 0;
-        skip_blanks(form);
+        skip(form, 0);
     } else {
         key->place = form->at;
         key->from = form->text->at + form->at;
@@ -42,7 +42,7 @@ static int read_line_value(struct form *form, size_t owner)
     form->at++;
     if (!line_ends(form) && character(form, form->at) != ' ')
         return refuse(form, form->at, "behind the colon stands a blank");
-    skip_blanks(form);
+    skip(form, 0);
     value.place = form->at;
     value.from = form->text->at + form->at;
     if (line_ends(form) || character(form, form->at) == '#') {
@@ -65,7 +65,7 @@ static int read_line_value(struct form *form, size_t owner)
     }
     if (form->at > value.place && !line_ends(form) && character(form, form->at) != ' ')
         return refuse(form, form->at, "here the line ends");
-    skip_blanks(form);
+    skip(form, 0);
     if (character(form, form->at) == '#' && character(form, form->at - 1u) == ' ')
         while (character(form, form->at) != '\n')
             form->at++;
@@ -103,7 +103,7 @@ static int read_lines(struct form *form)
     while (form->at < form->text->size) {
         const size_t start = form->at;
         struct piece key = {0, 0u, 0u, IS_STRING};
-        skip_blanks(form);
+        skip(form, 0);
         if (character(form, form->at) == '#')
             while (character(form, form->at) != '\n')
                 form->at++;
@@ -126,25 +126,19 @@ static int read_lines(struct form *form)
     return 1;
 }
 
-static void skip_space(struct form *form)
-{
-    while (form->at < form->text->size && (line_ends(form) || character(form, form->at) == ' '))
-        form->at++;
-}
-
 /* An object of JSON, which may hold others but no deeper ones. */
 static int read_object(struct form *form, size_t owner)
 {
     size_t one;
     form->at++;
-    for (skip_space(form); character(form, form->at) != '}' || form->count != (owner == NO_PARENT ? 0u : owner + 1u);) {
+    for (skip(form, 1); character(form, form->at) != '}' || form->count != (owner == NO_PARENT ? 0u : owner + 1u);) {
         struct piece key;
-        skip_space(form);
+        skip(form, 1);
         if (character(form, form->at) != '"')
             return refuse(form, form->at, "a name in quotes stands here");
         if (!read_quoted(form, &key))
             return 0;
-        skip_blanks(form);
+        skip(form, 0);
         if (key.size > LONGEST_KEY || character(form, form->at) != ':')
             return refuse(form, form->at, "behind a name stands a colon");
         if (add_entry(form, owner, 2u, key.place) == NULL)
@@ -152,7 +146,7 @@ static int read_object(struct form *form, size_t owner)
         one = form->count - 1u;
         form->entries[one].key = key;
         form->at++;
-        skip_space(form);
+        skip(form, 1);
         form->entries[one].value.place = form->at;
         if (character(form, form->at) == '{') {
             form->entries[one].value.kind = IS_MAPPING;
@@ -167,7 +161,7 @@ static int read_object(struct form *form, size_t owner)
             return 0;
         }
         form->entries[one].end = form->count;
-        skip_space(form);
+        skip(form, 1);
         if (character(form, form->at) == '}')
             break;
         if (character(form, form->at) != ',')
@@ -234,7 +228,7 @@ static int read_form(struct form *form)
         form->nodes = 1u;
         good = read_object(form, NO_PARENT);
         if (good) {
-            skip_space(form);
+            skip(form, 1);
             if (form->at < form->text->size)
                 good = refuse(form, form->at, "here the text ends");
         }

@@ -52,47 +52,82 @@ static void judge(const struct text *text)
     put_counts(&results);
 }
 
-/* The sections of a text, or all of it as fields. */
-static void take_form(const struct form *form)
+/* The sections that a text may have, in the order in which they are read. */
+enum section { FIELDS_OF, MEMORY_OF, PROCESSOR_OF, CPU_OF, SECTIONS };
+
+static const char *const section_names[SECTIONS] = {"fields", "memory", "processor", "cpu"};
+
+static unsigned section_of(const struct entry *entry)
 {
-    static const char *const sections[] = {"fields", "memory", "processor", "cpu"};
-    uint8_t given[STATES] = {0};
-    size_t found_at[4] = {NO_PARENT, NO_PARENT, NO_PARENT, NO_PARENT}, i, part, next;
-    int sectioned = 0;
+    unsigned section = 0u;
+    while (section < SECTIONS && !is_word(&entry->key, section_names[section]))
+        section++;
+    return section;
+}
+
+static int has_sections(const struct form *form)
+{
+    size_t i;
     for (i = 0u; i < form->count; i = form->entries[i].end)
-        for (part = 0u; part < 4u; part++)
-            sectioned |= is_word(&form->entries[i].key, sections[part]);
+        if (section_of(&form->entries[i]) != SECTIONS)
+            return 1;
+    return 0;
+}
+
+/* Where each section that holds something stands, else NO_PARENT. */
+static void find_sections(const struct form *form, size_t places[SECTIONS])
+{
+    unsigned section;
+    size_t i;
+    for (section = 0u; section < SECTIONS; section++)
+        places[section] = NO_PARENT;
     for (i = 0u; i < form->count; i = form->entries[i].end) {
         const struct entry *const entry = &form->entries[i];
-        if (!sectioned) {
-            take_field(entry);
-            continue;
-        }
-        for (part = 0u; part < 4u && !is_word(&entry->key, sections[part]); part++)
-            ;
-        if (part == 4u)
+        section = section_of(entry);
+        if (section == SECTIONS)
             SAY(CODE_UNKNOWN_NAME, entry->key.place,
                 "there is no section `%s`; there are `fields`, `memory`, `processor`, `cpu`", shown_key(&entry->key));
         else if (entry->value.kind == IS_MAPPING)
-            found_at[part] = i;
+            places[section] = i;
         else if (entry->value.kind != IS_NULL)
-            SAY(CODE_BAD_VALUE, entry->value.place, "the section `%s` is a mapping of names to values", sections[part]);
-        if (part == 1u) /* then memory is known to hold nothing else */
+            SAY(CODE_BAD_VALUE, entry->value.place, "the section `%s` is a mapping of names to values",
+                section_names[section]);
+        if (section == MEMORY_OF) /* then memory is known to hold nothing else */
             taken.state.memory = read_memory;
     }
-    for (part = 0u; part < 4u; part++) {
-        if (part == 1u && found_at[part] != NO_PARENT)
-            take_memory(form, found_at[part]);
-        if (part == 1u || found_at[part] == NO_PARENT)
-            continue;
-        for (i = found_at[part] + 1u; i < form->entries[found_at[part]].end; i = next) {
-            next = form->entries[i].end;
-            if (part == 0u)
-                take_field(&form->entries[i]);
-            else if (part == 2u)
-                take_processor(&form->entries[i], given);
+}
+
+static void take_section(const struct form *form, unsigned section, size_t first, size_t end)
+{
+    uint8_t given[STATES] = {0};
+    size_t i, next;
+    for (i = first; i < end; i = next) {
+        next = form->entries[i].end;
+        if (section == FIELDS_OF)
+            take_field(&form->entries[i]);
+        else if (section == PROCESSOR_OF)
+            take_processor(&form->entries[i], given);
+        else
+            take_cpu(&form->entries[i]);
+    }
+}
+
+/* The sections of a text, or all of it as fields. */
+static void take_form(const struct form *form)
+{
+    size_t places[SECTIONS];
+    unsigned section;
+    if (!has_sections(form)) {
+        take_section(form, FIELDS_OF, 0u, form->count);
+    } else {
+        find_sections(form, places);
+        for (section = 0u; section < SECTIONS; section++) {
+            if (places[section] == NO_PARENT)
+                continue;
+            if (section == MEMORY_OF)
+                take_memory(form, places[section]);
             else
-                take_cpu(&form->entries[i]);
+                take_section(form, section, places[section] + 1u, form->entries[places[section]].end);
         }
     }
     join_halves();

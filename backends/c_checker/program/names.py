@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from vmcsc.architecture.database import Database
 from vmcsc.architecture.lookup import FieldPart, field_names, plain
 
-from ...c_header.text import comment_text, listed, wrapped
+from ...c_header.text import listed, quoted, wrapped
 
 
 def name_tables(database: Database) -> str:
@@ -31,7 +31,7 @@ def name_tables(database: Database) -> str:
             _table("struct word state_words", _words(database)),
             _table(
                 "struct msr msrs",
-                (f'{{"{_safe(msr.sdm)}", {capabilities.get(name, -1)}}}' for name, msr in database.msrs.items()),
+                (f"{{{quoted(msr.sdm)}, {capabilities.get(name, -1)}}}" for name, msr in database.msrs.items()),
             ),
             _table("struct named msr_names", (f'{{"{n}", {p}u, 0u}}' for n, p in sorted(msrs.items()))),
             _table(
@@ -57,16 +57,12 @@ def _numbers(database: Database, places: Mapping[str, int]) -> Iterable[str]:
 def _words(database: Database) -> Iterable[str]:
     for place, state in enumerate(database.state.values()):
         for word, value in state.values.items():
-            yield f'{{{place}u, "{_safe(word)}", {value}u}}'
+            yield f"{{{place}u, {quoted(word)}, {value}u}}"
 
 
 def _facts(database: Database, behind: int) -> Iterable[str]:
     for place, fact in enumerate(database.facts.values(), behind):
-        yield f'{{"{fact.name}", "{_safe(fact.sdm or "")}", {fact.width}u, {place}u, {int(fact.needed)}}}'
-
-
-def _safe(text: str) -> str:
-    return comment_text(text).replace('"', "'")
+        yield f'{{"{fact.name}", {quoted(fact.sdm or "")}, {fact.width}u, {place}u, {int(fact.needed)}}}'
 
 
 def _table(head: str, rows: Iterable[str]) -> str:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from vmcsc.architecture.database import Database
 from vmcsc.check.reads import fields_named
 from vmcsc.check.verdict import Outcome, causes_of_rules
-from vmcsc.check.words import outcome_text
+from vmcsc.check.words import demand, outcome_text
 from vmcsc.expression.rules import BoundRule
 from vmcsc.records import dataclass
 
-from ...c_header.text import comment_text, listed, wrapped
-
-QUALIFICATION = "qualification"
+from ...c_header.text import listed, quoted, wrapped
 
 
 @dataclass
@@ -44,9 +42,8 @@ def outcome_tables(rules: Sequence[BoundRule], database: Database) -> str:
 
 
 def _outcome(outcome: Outcome, rank: int, database: Database) -> str:
-    qualified = int(any(name == QUALIFICATION for name, _ in outcome.parts))
-    text, brief = outcome_text(dict(outcome.parts), database), str(outcome)
-    return f'{{{rank}u, {qualified}, "{_safe(text)}", "{_safe(brief)}"}}'
+    text, brief = quoted(outcome_text(dict(outcome.parts), database)), quoted(str(outcome))
+    return f"{{{rank}u, {int(outcome.is_qualified)}, {text}, {brief}}}"
 
 
 def _add(found: _Ways, bound: BoundRule, database: Database, places: dict[str, int]) -> None:
@@ -54,18 +51,12 @@ def _add(found: _Ways, bound: BoundRule, database: Database, places: dict[str, i
     pairs = [] if causes is None else causes.outcomes
     numbers = [found.outcomes.setdefault(pair, len(found.outcomes)) for pair in pairs]
     own = [places[name] for name in fields_named(database, bound)]
-    condition = rule.require if rule.when is None else f"where {rule.when}, {rule.require}"
-    texts = (rule.code, rule.id, rule.each[1] if rule.each else "", f"{condition} must hold")
+    texts = (rule.code, rule.id, rule.each[1] if rule.each else "", demand(rule))
     stage = len(database.stages) if causes is None else causes.stage
     ways = ", ".join(f"{one}u" for one in numbers or [0])
     counts = f"{stage}u, {len(numbers)}u, {{{ways}}}, {len(found.fields)}u, {len(own)}u"
-    quoted = ", ".join(f'"{_safe(text)}"' for text in texts)
-    found.rows.append(f"{{{counts}, {quoted}}}")
+    found.rows.append(f"{{{counts}, {', '.join(map(quoted, texts))}}}")
     found.fields += own
-
-
-def _safe(text: str) -> str:
-    return comment_text(text).replace('"', "'")
 
 
 _NO_OUTCOME = '{0u, 0, "", ""}'
