@@ -64,6 +64,21 @@ def test_states_of_every_kind_come_out_alike(
     assert ours == expected
 
 
+def test_the_first_element_that_fails_is_the_one_that_is_reported(
+    program: Path, theirs: Theirs, tmp_path: Path
+) -> None:  # fmt: skip
+    """Two entries of the area violate a rule each; the processor does not get to the second one."""
+    entries = "00 01 00 c0 00 00 00 00 00 00 00 00 00 00 00 00 77 02 00 00 01 00 00 00 06 04 07 00 06 04 07 00"
+    fields = {"VM_ENTRY_MSR_LOAD_COUNT": 2, "VM_ENTRY_MSR_LOAD_ADDR": "0x3000"}
+    for number, memory in enumerate((entries, f"{entries[48:]} {entries[:47]}")):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps({"fields": fields, "memory": {"0x3000": memory}}))
+        ours = ran(program, path)
+        assert ours == theirs(path)
+        assert "(element 1 of " in ours[1] and "(element 2 of " in ours[1]
+        assert ours[1].splitlines()[0].endswith("qualification 1")
+
+
 def test_lines_come_out_as_objects_do(program: Path, theirs: Theirs, database: Database, tmp_path: Path) -> None:
     chance = Random(2)
     for number, row in enumerate(chance.sample(ROWS, 25)):
